@@ -32,8 +32,8 @@ type Amphora struct {
 	VRRPID         *int       `gorm:"column:vrrp_id"`         // always 1
 	VRRPPriority   *int       `gorm:"column:vrrp_priority"`   // 100 MASTER, 90 BACKUP, null STANDALONE
 	CachedZone     *string    `gorm:"column:cached_zone"`     // OS-EXT-AZ:availability_zone
-	CreatedAt      *time.Time `gorm:"column:created_at"`
-	UpdatedAt      *time.Time `gorm:"column:updated_at"`
+	CreatedAt      *time.Time `gorm:"column:created_at;autoCreateTime:false;autoUpdateTime:false"`
+	UpdatedAt      *time.Time `gorm:"column:updated_at;autoCreateTime:false;autoUpdateTime:false"`
 	ImageID        *string    `gorm:"column:image_id"`       // Glance id
 	ComputeFlavor  *string    `gorm:"column:compute_flavor"` // Nova flavor id
 }
@@ -76,8 +76,8 @@ type AmphoraMemberPort struct {
 	PortID    string     `gorm:"column:port_id;primaryKey"`
 	AmphoraID string     `gorm:"column:amphora_id"`
 	NetworkID *string    `gorm:"column:network_id"`
-	CreatedAt *time.Time `gorm:"column:created_at"`
-	UpdatedAt *time.Time `gorm:"column:updated_at"`
+	CreatedAt *time.Time `gorm:"column:created_at;autoCreateTime:false;autoUpdateTime:false"`
+	UpdatedAt *time.Time `gorm:"column:updated_at;autoCreateTime:false;autoUpdateTime:false"`
 }
 
 // TableName implements gorm's Tabler.
@@ -144,8 +144,8 @@ type HealthMonitor struct {
 	ProvisioningStatus string     `gorm:"column:provisioning_status"`
 	Name               *string    `gorm:"column:name"`
 	ID                 string     `gorm:"column:id;primaryKey"` // own id since 2017 (older rows: equal to pool_id)
-	CreatedAt          *time.Time `gorm:"column:created_at"`
-	UpdatedAt          *time.Time `gorm:"column:updated_at"`
+	CreatedAt          *time.Time `gorm:"column:created_at;autoCreateTime:false;autoUpdateTime:false"`
+	UpdatedAt          *time.Time `gorm:"column:updated_at;autoCreateTime:false;autoUpdateTime:false"`
 	OperatingStatus    string     `gorm:"column:operating_status"`
 	HTTPVersion        *float64   `gorm:"column:http_version"`
 	DomainName         *string    `gorm:"column:domain_name"`
@@ -166,8 +166,8 @@ type L7Policy struct {
 	Position           int        `gorm:"column:position"`
 	Enabled            bool       `gorm:"column:enabled"`
 	ProvisioningStatus string     `gorm:"column:provisioning_status"`
-	CreatedAt          *time.Time `gorm:"column:created_at"`
-	UpdatedAt          *time.Time `gorm:"column:updated_at"`
+	CreatedAt          *time.Time `gorm:"column:created_at;autoCreateTime:false;autoUpdateTime:false"`
+	UpdatedAt          *time.Time `gorm:"column:updated_at;autoCreateTime:false;autoUpdateTime:false"`
 	ProjectID          *string    `gorm:"column:project_id"`
 	OperatingStatus    string     `gorm:"column:operating_status"`
 	RedirectPrefix     *string    `gorm:"column:redirect_prefix"`
@@ -187,8 +187,8 @@ type L7Rule struct {
 	Value              string     `gorm:"column:value"`
 	Invert             bool       `gorm:"column:invert"`
 	ProvisioningStatus string     `gorm:"column:provisioning_status"`
-	CreatedAt          *time.Time `gorm:"column:created_at"`
-	UpdatedAt          *time.Time `gorm:"column:updated_at"`
+	CreatedAt          *time.Time `gorm:"column:created_at;autoCreateTime:false;autoUpdateTime:false"`
+	UpdatedAt          *time.Time `gorm:"column:updated_at;autoCreateTime:false;autoUpdateTime:false"`
 	ProjectID          *string    `gorm:"column:project_id"`
 	Enabled            bool       `gorm:"column:enabled"`
 	OperatingStatus    string     `gorm:"column:operating_status"`
@@ -214,8 +214,8 @@ type Listener struct {
 	Enabled                  bool          `gorm:"column:enabled"`
 	PeerPort                 *int          `gorm:"column:peer_port"`      // haproxy peers port: 1025 for the first listener, then max+1
 	InsertHeaders            InsertHeaders `gorm:"column:insert_headers"` // Python pickle of a dict
-	CreatedAt                *time.Time    `gorm:"column:created_at"`
-	UpdatedAt                *time.Time    `gorm:"column:updated_at"`
+	CreatedAt                *time.Time    `gorm:"column:created_at;autoCreateTime:false;autoUpdateTime:false"`
+	UpdatedAt                *time.Time    `gorm:"column:updated_at;autoCreateTime:false;autoUpdateTime:false"`
 	TimeoutClientData        *int          `gorm:"column:timeout_client_data"`
 	TimeoutMemberConnect     *int          `gorm:"column:timeout_member_connect"`
 	TimeoutMemberData        *int          `gorm:"column:timeout_member_data"`
@@ -268,8 +268,8 @@ type LoadBalancer struct {
 	Enabled            bool       `gorm:"column:enabled"`
 	Topology           *string    `gorm:"column:topology"`        // SINGLE or ACTIVE_STANDBY
 	ServerGroupID      *string    `gorm:"column:server_group_id"` // Nova server group
-	CreatedAt          *time.Time `gorm:"column:created_at"`
-	UpdatedAt          *time.Time `gorm:"column:updated_at"`
+	CreatedAt          *time.Time `gorm:"column:created_at;autoCreateTime:false;autoUpdateTime:false"`
+	UpdatedAt          *time.Time `gorm:"column:updated_at;autoCreateTime:false;autoUpdateTime:false"`
 	Provider           *string    `gorm:"column:provider"`
 	FlavorID           *string    `gorm:"column:flavor_id"`
 	AvailabilityZone   *string    `gorm:"column:availability_zone"`
@@ -289,8 +289,8 @@ type Member struct {
 	Weight             *int       `gorm:"column:weight"`
 	OperatingStatus    string     `gorm:"column:operating_status"`
 	Enabled            bool       `gorm:"column:enabled"`
-	CreatedAt          *time.Time `gorm:"column:created_at"`
-	UpdatedAt          *time.Time `gorm:"column:updated_at"`
+	CreatedAt          *time.Time `gorm:"column:created_at;autoCreateTime:false;autoUpdateTime:false"`
+	UpdatedAt          *time.Time `gorm:"column:updated_at;autoCreateTime:false;autoUpdateTime:false"`
 	ProvisioningStatus string     `gorm:"column:provisioning_status"`
 	Name               *string    `gorm:"column:name"`
 	MonitorAddress     *string    `gorm:"column:monitor_address"`
@@ -313,8 +313,8 @@ type Pool struct {
 	OperatingStatus    string     `gorm:"column:operating_status"`
 	Enabled            bool       `gorm:"column:enabled"`
 	LoadBalancerID     *string    `gorm:"column:load_balancer_id"`
-	CreatedAt          *time.Time `gorm:"column:created_at"`
-	UpdatedAt          *time.Time `gorm:"column:updated_at"`
+	CreatedAt          *time.Time `gorm:"column:created_at;autoCreateTime:false;autoUpdateTime:false"`
+	UpdatedAt          *time.Time `gorm:"column:updated_at;autoCreateTime:false;autoUpdateTime:false"`
 	ProvisioningStatus string     `gorm:"column:provisioning_status"`
 	TLSCertificateID   *string    `gorm:"column:tls_certificate_id"`
 	CATLSCertificateID *string    `gorm:"column:ca_tls_certificate_id"`

@@ -1,0 +1,62 @@
+package db
+
+import (
+	"context"
+	"fmt"
+)
+
+// ListQuery says which rows List returns, in which order and how many. The zero value
+// returns all live rows by created_at and id.
+//
+// A column is a column of the listed table, or of the one row it is joined with, written
+// with that table's name: "vip.ip_address" for LoadBalancer, "health_monitor.id" for Pool,
+// "load_balancer.project_id" for Amphora.
+type ListQuery struct {
+	Filters   []Filter // all must match
+	ProjectID *string  // nil: every project. For Amphora the project of its load balancer
+
+	// Tag filters. Nil or empty: no filter. They combine by AND.
+	Tags       []string // has all of them
+	TagsAny    []string // has at least one
+	NotTags    []string // does not have all of them
+	NotTagsAny []string // has none of them
+
+	Sort    []Order // created_at and id are appended, ascending, where the table has them
+	Marker  *string // primary key of the last row seen; nil: from the start
+	Reverse bool    // rows before the marker, in the same order, counted from the start
+	Limit   int     // 0 or less: no limit
+
+	IncludeDeleted bool // DELETED rows and nil-UUID placeholders too
+}
+
+// Filter is an exact match of one column. A Value of text for a column of another type is
+// converted; one that cannot be converted matches nothing, and so does "" on a null column.
+// Booleans: "1 t true on y yes" in any case are true, any other text is false.
+// A nil Value matches null.
+type Filter struct {
+	Column string
+	Value  any
+}
+
+// Order sorts by one column; nulls come first when ascending, on every engine.
+type Order struct {
+	Column string
+	Desc   bool
+}
+
+// UnknownColumnError says that List was asked to filter or sort by a column that is not there.
+type UnknownColumnError struct{ Column string }
+
+func (e *UnknownColumnError) Error() string { return fmt.Sprintf("unknown column %q", e.Column) }
+
+// MarkerError says that ListQuery.Marker names no row.
+type MarkerError struct{ Marker string }
+
+func (e *MarkerError) Error() string { return fmt.Sprintf("no row with the marker %q", e.Marker) }
+
+// List reads the rows of a resource in at most two queries (one when there is no marker).
+// The result is never nil. Errors: *UnknownColumnError, *MarkerError.
+func List[M any](ctx context.Context, tx *Tx, q ListQuery) ([]M, error) { panic("todo") }
+
+// Live is Get for what the API shows: DELETED rows and nil-UUID placeholders are *NotFoundError.
+func Live[M any](ctx context.Context, tx *Tx, id string) (*M, error) { panic("todo") }
