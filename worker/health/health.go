@@ -7,12 +7,23 @@ package health
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Manager is a health manager. Any number of them may share one database.
 type Manager struct {
 	cfg Config
 	Deps
+	conn    *net.UDPConn
+	inbox   *inbox
+	pulse   *pulse
+	purse   *purse
+	metrics *metrics
 }
 
 // New checks cfg and binds the UDP socket, so that a taken port stops the start.
@@ -22,9 +33,83 @@ func New(cfg Config, deps Deps) (*Manager, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("health manager: %w", err)
 	}
-	return &Manager{cfg: cfg, Deps: deps}, nil
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.Bind))
+	if err != nil {
+		return nil, fmt.Errorf("health manager: %w", err)
+	}
+	if cfg.RecvBuf > 0 {
+		if err := conn.SetReadBuffer(cfg.RecvBuf); err != nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("health manager: set receive buffer: %w", err)
+		}
+	}
+	return &Manager{
+		cfg: cfg, Deps: deps, conn: conn,
+		inbox:   newInbox(cfg.QueueSize),
+		pulse:   newPulse(),
+		purse:   newPurse(cfg.Burst, cfg.BurstWindow, deps.Now()),
+		metrics: newMetrics(deps.Metrics),
+	}, nil
 }
+
+// Addr is where heartbeats are received.
+func (m *Manager) Addr() netip.AddrPort { return m.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 
 // Run receives, scans and flushes until ctx ends, then waits for what is under way. It
 // returns nil when ctx ended it.
-func (m *Manager) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (m *Manager) Run(ctx context.Context) error {
+	g, inner := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		<-inner.Done()
+		m.inbox.close()
+		return m.conn.Close()
+	})
+	g.Go(func() error { return m.receive(inner) })
+	for range m.cfg.Workers {
+		g.Go(func() error {
+			for letter, ok := m.inbox.take(); ok; letter, ok = m.inbox.take() {
+				m.handle(inner, letter)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { return every(inner, m.cfg.Flush, m.flush) })
+	g.Go(func() error {
+		// Amphorae were not heard while nobody listened: they get a full timeout to speak up.
+		if wait(inner, m.cfg.Timeout) != nil {
+			return nil
+		}
+		return every(inner, m.cfg.Scan, m.scan)
+	})
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("health manager: %w", err)
+	}
+	return nil
+}
+
+// every calls do, then waits for d, until ctx ends.
+func every(ctx context.Context, d time.Duration, do func(context.Context)) error {
+	for {
+		do(ctx)
+		if wait(ctx, d) != nil {
+			return nil
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
