@@ -1,0 +1,66 @@
+package housekeeping
+
+import (
+	"context"
+	"time"
+
+	"github.com/ottavino/ottavino/db"
+)
+
+// Purge removes the rows of amphorae and load balancers that have been DELETED for long
+// enough. One that cannot be removed does not keep the others.
+func (k *Keeper) Purge(ctx context.Context) {
+	purge(ctx, k, "amphora", k.cfg.AmphoraExpiryAge, func(a db.Amphora) string { return a.ID }, removeAmphora)
+	purge(ctx, k, "load_balancer", k.cfg.LoadBalancerExpiryAge, func(lb db.LoadBalancer) string { return lb.ID }, removeLoadBalancer)
+}
+
+func purge[M any](ctx context.Context, k *Keeper, kind string, age time.Duration, id func(M) string, remove func(context.Context, *db.Tx, string) error) {
+	status := "provisioning_status"
+	if kind == "amphora" {
+		status = "status"
+	}
+	var expired []M
+	err := k.Store.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		expired, err = db.Where[M](ctx, tx, status+" = ? AND updated_at < ?", db.Deleted, k.Now().UTC().Add(-age))
+		return err
+	})
+	if err != nil {
+		k.Log.WarnContext(ctx, "cannot look for expired rows", "kind", kind, "error", err)
+		return
+	}
+	for _, row := range expired {
+		err := k.Store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return remove(ctx, tx, id(row)) })
+		if err != nil {
+			k.Log.WarnContext(ctx, "expired row not purged", "kind", kind, "id", id(row), "error", err)
+			continue
+		}
+		k.metrics.purged.WithLabelValues(kind).Inc()
+	}
+}
+
+func removeAmphora(ctx context.Context, tx *db.Tx, id string) error {
+	for _, remove := range []func(context.Context, *db.Tx, string, ...any) (int64, error){
+		db.DeleteWhere[db.AmphoraHealth], db.DeleteWhere[db.AmphoraMemberPort], db.DeleteWhere[db.ListenerStatistics],
+	} {
+		if _, err := remove(ctx, tx, "amphora_id = ?", id); err != nil {
+			return err
+		}
+	}
+	return db.Delete[db.Amphora](ctx, tx, id)
+}
+
+func removeLoadBalancer(ctx context.Context, tx *db.Tx, id string) error {
+	amphorae, err := db.Where[db.Amphora](ctx, tx, "load_balancer_id = ?", id)
+	if err != nil {
+		return err
+	}
+	for _, a := range amphorae {
+		if err := removeAmphora(ctx, tx, a.ID); err != nil {
+			return err
+		}
+	}
+	if err := tx.ForgetWork(ctx, id); err != nil {
+		return err
+	}
+	return db.Delete[db.LoadBalancer](ctx, tx, id)
+}
