@@ -1,0 +1,49 @@
+# Ottavino. `make` alone lists the targets.
+
+GO      ?= go
+PKG     ?= ./...
+# Packages tested at once. Most of a test's time is waiting, for servers and databases to start.
+JOBS    ?= $(shell nproc)
+TIMEOUT ?= 10m
+LDFLAGS := -s -w
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test race lint fmt generate check bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## Install what build, tests and demo need from Debian, unless it is there
+	@hack/install-deps
+
+build: ## Build ottavino and the amphora agent into bin/
+	CGO_ENABLED=1 $(GO) build -ldflags '$(LDFLAGS)' -o bin/ottavino ./cmd/ottavino
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/amphora-agent ./cmd/amphora-agent
+
+demo: deps build ## A load balancer that balances real traffic, in a minute
+	bin/ottavino demo
+
+test: deps race ## Install what is needed, then run all tests
+
+race: ## Run the tests of PKG (all of them) with the race detector
+	CGO_ENABLED=1 $(GO) test -race -p $(JOBS) -timeout $(TIMEOUT) $(PKG)
+
+lint: ## Run golangci-lint
+	$(GO) tool golangci-lint run $(PKG)
+
+fmt: ## Format the code
+	$(GO) fmt $(PKG)
+
+generate: ## Renew what is generated: etc/octavia.conf
+	$(GO) generate $(PKG)
+
+check: ## What must hold before a change goes in: format, vet, lint, tests
+	@test -z "$$(gofmt -l .)" || { echo 'not formatted:'; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(MAKE) lint test
+
+bench: ## Run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+
+clean: ## Remove what was built
+	rm -rf bin
