@@ -4,10 +4,15 @@
 package api
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ottavino/ottavino/api/policy"
@@ -49,20 +54,19 @@ type Config struct {
 	DefaultProvider  string            // [api_settings] default_provider_driver; "" is amphora
 	EnabledProviders map[string]string // [api_settings] enabled_provider_drivers; nil is amphora and octavia
 
-	ListenerCiphers    string   // [api_settings] default_listener_ciphers; "" is upstream's list
-	PoolCiphers        string   // [api_settings] default_pool_ciphers; "" is upstream's list
-	ProhibitedCiphers  []string // [api_settings] tls_cipher_prohibit_list, split at colons
-	ListenerTLS        []string // [api_settings] default_listener_tls_versions; nil is TLSv1.2, TLSv1.3
-	PoolTLS            []string // [api_settings] default_pool_tls_versions; nil is TLSv1.2, TLSv1.3
-	MinimumTLS         string   // [api_settings] minimum_tls_version; "" is none
-	ListenerALPN       []string // [api_settings] default_listener_alpn_protocols; nil is h2, http/1.1, http/1.0
-	PoolALPN           []string // [api_settings] default_pool_alpn_protocols; nil is h2, http/1.1, http/1.0
-	Timeouts           ListenerTimeouts
-	Topology           string   // [controller_worker] loadbalancer_topology; "" is SINGLE
-	ReservedIPs        []string // [networking] reserved_ips; nil is 169.254.169.254
-	PendingChanges     db.Pending
-	Quotas             db.QuotaDefaults // [quotas] default_*_quota; absent is -1
-	RequestIDGenerator func() string    // nil makes req-<uuid>
+	ListenerCiphers   string   // [api_settings] default_listener_ciphers; "" is upstream's list
+	PoolCiphers       string   // [api_settings] default_pool_ciphers; "" is upstream's list
+	ProhibitedCiphers []string // [api_settings] tls_cipher_prohibit_list, split at colons
+	ListenerTLS       []string // [api_settings] default_listener_tls_versions; nil is TLSv1.2, TLSv1.3
+	PoolTLS           []string // [api_settings] default_pool_tls_versions; nil is TLSv1.2, TLSv1.3
+	MinimumTLS        string   // [api_settings] minimum_tls_version; "" is none
+	ListenerALPN      []string // [api_settings] default_listener_alpn_protocols; nil is h2, http/1.1, http/1.0
+	PoolALPN          []string // [api_settings] default_pool_alpn_protocols; nil is h2, http/1.1, http/1.0
+	Timeouts          ListenerTimeouts
+	Topology          string   // [controller_worker] loadbalancer_topology; "" is SINGLE
+	ReservedIPs       []string // [networking] reserved_ips; nil is 169.254.169.254
+	PendingChanges    db.Pending
+	Quotas            db.QuotaDefaults // [quotas] default_*_quota; absent is -1
 }
 
 // ListenerTimeouts are a listener's default timeouts, [haproxy_amphora] timeout_client_data,
@@ -86,13 +90,51 @@ type Deps struct {
 
 // Server is the API. Its handler is safe for concurrent use.
 type Server struct {
-	cfg  Config
-	deps Deps
+	cfg    Config
+	deps   Deps
+	echo   *echo.Echo
+	health healthState
 }
 
 // New checks the configuration (a default cipher that is prohibited, a default TLS version
 // under the minimum and a missing dependency are errors) and builds the routes.
-func New(cfg Config, d Deps) (*Server, error) { panic("todo") }
+func New(cfg Config, d Deps) (*Server, error) {
+	s := &Server{cfg: cfg.withDefaults(), deps: d.withDefaults()}
+	if err := s.cfg.check(); err != nil {
+		return nil, err
+	}
+	if d.Store == nil || d.VIP == nil || (s.cfg.AuthStrategy == AuthKeystone && d.Auth == nil) {
+		return nil, errors.New("api: Deps.Store, Deps.VIP and (with keystone) Deps.Auth are needed")
+	}
+	metrics, err := newMetrics(s.deps.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("api: register metrics: %w", err)
+	}
+	s.echo = echo.New()
+	s.echo.HideBanner, s.echo.HidePort = true, true
+	s.echo.Logger.SetOutput(io.Discard) // everything is logged through Deps.Log
+	s.echo.HTTPErrorHandler = s.fail
+	s.echo.Pre(s.requestID, metrics.observe, rewritePath)
+	s.echo.Use(s.recover, accept, s.authenticate, s.parseQuery)
+	s.routes()
+	return s, nil
+}
 
 // Handler serves the API at / (without TLS and without deadlines: those are the listener's).
-func (s *Server) Handler() http.Handler { panic("todo") }
+func (s *Server) Handler() http.Handler { return s.echo }
+
+func (d Deps) withDefaults() Deps {
+	if d.Policy == nil {
+		d.Policy = policy.Defaults()
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.NewID == nil {
+		d.NewID = uuid.NewString
+	}
+	return d
+}

@@ -1,0 +1,135 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/obs"
+)
+
+// change is a write below one load balancer, inside its transaction.
+type change struct {
+	s         *Server
+	tx        *db.Tx
+	who       Identity
+	lb        *db.LoadBalancer // locked
+	projectID string           // the load balancer's
+}
+
+// marks are the objects that a change makes pending besides the changed one.
+type marks struct {
+	poolID     string // its listeners; with pool also itself
+	pool       bool
+	listenerID string
+	policyID   string
+}
+
+// change runs fn in a transaction that has locked the load balancer's row, so that what fn
+// reads stays true until it commits.
+func (s *Server) change(ctx context.Context, who Identity, at place, fn func(context.Context, *change) error) error {
+	ctx = obs.With(ctx, obs.IDs{LoadBalancerID: at.lbID, ProjectID: at.projectID})
+	return s.deps.Store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		lb, err := db.Lock[db.LoadBalancer](ctx, tx, at.lbID)
+		if err != nil {
+			return err
+		}
+		return fn(ctx, &change{s: s, tx: tx, who: who, lb: lb, projectID: at.projectID})
+	})
+}
+
+// begin tests that the load balancer may be changed and makes it pending.
+func (c *change) begin(ctx context.Context) error {
+	lb, err := c.tx.BeginChange(ctx, c.lb.ID, c.s.cfg.PendingChanges)
+	if err != nil {
+		return err
+	}
+	c.lb = lb
+	return nil
+}
+
+// take counts new objects against the project's quota; without authentication nothing counts.
+func (c *change) take(ctx context.Context, r db.QuotaResource, n int) error {
+	if c.s.cfg.AuthStrategy == AuthNoAuth {
+		return nil
+	}
+	return c.tx.TakeQuota(ctx, c.projectID, r, n, c.s.cfg.Quotas)
+}
+
+// mark makes parents and users of a changed object pending.
+func (c *change) mark(ctx context.Context, m marks) error {
+	listeners := []string{}
+	if m.poolID != "" {
+		users, err := c.tx.ListenersOfPool(ctx, m.poolID)
+		if err != nil {
+			return err
+		}
+		listeners = append(listeners, users...)
+	}
+	if m.listenerID != "" {
+		listeners = append(listeners, m.listenerID)
+	}
+	if len(listeners) > 0 {
+		if err := c.tx.MarkPending(ctx, db.KindListener, db.PendingUpdate, listeners...); err != nil {
+			return err
+		}
+	}
+	if m.pool {
+		if err := c.tx.MarkPending(ctx, db.KindPool, db.PendingUpdate, m.poolID); err != nil {
+			return err
+		}
+	}
+	if m.policyID == "" {
+		return nil
+	}
+	return c.tx.MarkPending(ctx, db.KindL7Policy, db.PendingUpdate, m.policyID)
+}
+
+// mutable tests a pool or L7 policy whose children are to change. With AcceptPending only
+// what is being deleted is locked: a child in ERROR must not lock others for ever.
+func (c *change) mutable(kind db.Kind, id string, status db.ProvisioningStatus) error {
+	ok := status == db.Active
+	if c.s.cfg.PendingChanges == db.AcceptPending {
+		ok = status != db.PendingDelete && status != db.Deleted
+	}
+	if ok {
+		return nil
+	}
+	return &db.ImmutableError{Resource: string(kind), ID: id, Status: status}
+}
+
+// emit records who asked for what.
+func (c *change) emit(ctx context.Context, kind db.Kind, id, verb string) error {
+	user := c.who.UserName
+	if user == "" {
+		user = c.who.UserID
+	}
+	if user == "" {
+		user = "a user"
+	}
+	return c.tx.Emit(ctx, db.Event{
+		LoadBalancerID: c.lb.ID, ProjectID: c.projectID, ObjectKind: string(kind), ObjectID: id,
+		Type: "Normal", Reason: verb + "Requested",
+		Message:   fmt.Sprintf("%s of the %s was requested by %s", verb, kind, user),
+		RequestID: obs.From(ctx).RequestID,
+	})
+}
+
+// stateFault words a lock for calls on the load balancer itself.
+func stateFault(err error) error {
+	var locked *db.ImmutableError
+	if errors.As(err, &locked) && locked.Resource == string(db.KindLoadBalancer) {
+		return conflict(fmt.Sprintf("Invalid state %s of loadbalancer resource %s", locked.Status, locked.ID))
+	}
+	return err
+}
+
+// orDuplicate replaces a violated unique key by the resource's own text.
+func orDuplicate(err error, text string) error {
+	var taken *db.DuplicateError
+	if errors.As(err, &taken) {
+		return conflict(text)
+	}
+	return err
+}

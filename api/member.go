@@ -1,0 +1,276 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ottavino/ottavino/db"
+)
+
+// VNIC types.
+const (
+	vnicNormal = "normal"
+	vnicDirect = "direct"
+)
+
+// memberIn is the body of a member POST or PUT, an element of a batch, or a member inside a
+// load balancer POST.
+type memberIn struct {
+	name, address, subnetID field[string]
+	adminUp, backup, sriov  field[bool]
+	port, weight            field[int]
+	monitorAddress          field[string]
+	monitorPort             field[int]
+	tags                    field[[]string]
+	poolID                  string // from the path
+}
+
+func decodeMember(o *object) memberIn {
+	o.projectID() // accepted and ignored: the load balancer's counts
+	return decodeNestedMember(o)
+}
+
+func decodeNestedMember(o *object) memberIn {
+	in := decodeMemberChange(o)
+	o.need("address")
+	in.address = o.address("address")
+	o.need("protocol_port")
+	in.port = o.integer("protocol_port", 1, 65535)
+	in.subnetID = o.uuid("subnet_id")
+	in.sriov = o.boolean("request_sriov")
+	switch {
+	case in.address.null:
+		o.refuseNull("address")
+	case in.port.null:
+		o.refuseNull("protocol_port")
+	case in.backup.null:
+		o.refuseNull("backup")
+	}
+	return in
+}
+
+func decodeMemberChange(o *object) memberIn {
+	return memberIn{
+		name: o.text("name", 255), adminUp: o.boolean("admin_state_up"), weight: o.integer("weight", 0, 256),
+		backup: o.boolean("backup"), monitorAddress: o.address("monitor_address"),
+		monitorPort: o.integer("monitor_port", 1, 65535), tags: o.tags(),
+	}
+}
+
+type memberOut struct {
+	ID                 string   `json:"id"`
+	Name               string   `json:"name"`
+	OperatingStatus    string   `json:"operating_status"`
+	ProvisioningStatus string   `json:"provisioning_status"`
+	AdminStateUp       bool     `json:"admin_state_up"`
+	Address            *string  `json:"address"`
+	ProtocolPort       int      `json:"protocol_port"`
+	Weight             *int     `json:"weight"`
+	Backup             bool     `json:"backup"`
+	SubnetID           *string  `json:"subnet_id"`
+	ProjectID          *string  `json:"project_id"`
+	TenantID           *string  `json:"tenant_id"`
+	CreatedAt          *stamp   `json:"created_at"`
+	UpdatedAt          *stamp   `json:"updated_at"`
+	MonitorAddress     *string  `json:"monitor_address"`
+	MonitorPort        *int     `json:"monitor_port"`
+	Tags               []string `json:"tags"`
+	VNICType           string   `json:"vnic_type"`
+}
+
+func (s *Server) members() *resource[db.Member, memberIn, memberOut] {
+	return &resource[db.Member, memberIn, memberOut]{
+		s: s, kind: db.KindMember, singular: "member", plural: "members", policy: "member",
+		postArg: "member_", putArg: "member_", quota: db.QuotaMember,
+		columns: columnsOf("address=ip_address", "protocol_port", "weight", "backup", "subnet_id",
+			"monitor_address", "monitor_port", "vnic_type", "pool_id"),
+		parent:       &parent{path: "pools", column: "pool_id", of: "Pool", project: poolProject},
+		parentOf:     func(m *db.Member) string { return m.PoolID },
+		id:           func(m *db.Member) string { return m.ID },
+		project:      func(m *db.Member) string { return deref(m.ProjectID) },
+		view:         viewMembers,
+		decodeNew:    decodeMember,
+		decodeChange: decodeMemberChange,
+		locate: func(ctx context.Context, tx *db.Tx, parentID string, in *memberIn) (place, error) {
+			in.poolID = parentID
+			return locateBelowPool(ctx, tx, parentID)
+		},
+		outside: s.checkMemberOutside,
+		check:   checkNewMember,
+		create:  createMember,
+		update:  updateMember,
+		removable: func(ctx context.Context, c *change, m *db.Member) error {
+			return c.poolMutable(ctx, m.PoolID)
+		},
+		marks: func(m *db.Member) marks { return marks{poolID: m.PoolID, pool: true} },
+	}
+}
+
+func poolProject(ctx context.Context, tx *db.Tx, id string) (string, error) {
+	p, err := db.Get[db.Pool](ctx, tx, id)
+	if err != nil {
+		return "", err
+	}
+	return deref(p.ProjectID), nil
+}
+
+// locateBelowPool finds the load balancer of a pool.
+func locateBelowPool(ctx context.Context, tx *db.Tx, poolID string) (place, error) {
+	p, err := db.Get[db.Pool](ctx, tx, poolID)
+	if err != nil {
+		return place{}, err
+	}
+	return place{deref(p.LoadBalancerID), deref(p.ProjectID)}, nil
+}
+
+func viewMembers(ctx context.Context, tx *db.Tx, rows []db.Member) ([]memberOut, error) {
+	ids := make([]string, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].ID
+	}
+	l := loader{ctx: ctx}
+	tags := load(&l, tx.Tags, ids)
+	out := make([]memberOut, len(rows))
+	for i := range rows {
+		m := &rows[i]
+		out[i] = memberOut{
+			ID: m.ID, Name: deref(m.Name), OperatingStatus: m.OperatingStatus, ProvisioningStatus: m.ProvisioningStatus,
+			AdminStateUp: m.Enabled, Address: m.IPAddress, ProtocolPort: m.ProtocolPort, Weight: m.Weight,
+			Backup: m.Backup, SubnetID: m.SubnetID, ProjectID: m.ProjectID, TenantID: m.ProjectID,
+			CreatedAt: stampOf(m.CreatedAt), UpdatedAt: stampOf(m.UpdatedAt), MonitorAddress: m.MonitorAddress,
+			MonitorPort: m.MonitorPort, Tags: orEmpty(tags[m.ID]), VNICType: m.VNICType,
+		}
+	}
+	return out, l.err
+}
+
+// checkMemberOutside asks Neutron for the subnet of a new member.
+func (s *Server) checkMemberOutside(ctx context.Context, who Identity, _ place, in *memberIn) error {
+	if err := s.cfg.checkMemberAddress(in); err != nil {
+		return err
+	}
+	if !in.subnetID.given() {
+		return nil
+	}
+	return s.deps.VIP.SubnetExists(ctx, who.Token, in.subnetID.value)
+}
+
+// checkMemberAddress keeps members off addresses such as the metadata service's.
+func (c Config) checkMemberAddress(in *memberIn) error {
+	if c.reserved(in.address.value) {
+		return notAnOption(in.address.value, "member address")
+	}
+	return nil
+}
+
+func checkNewMember(ctx context.Context, c *change, in *memberIn) error {
+	if err := c.checkSRIOV(ctx, in); err != nil {
+		return err
+	}
+	return c.poolMutable(ctx, in.poolID)
+}
+
+// checkSRIOV tests that the flavor lets members have SR-IOV ports.
+func (c *change) checkSRIOV(ctx context.Context, in *memberIn) error {
+	if !in.sriov.value {
+		return nil
+	}
+	data, err := flavorData(ctx, c.tx, deref(c.lb.FlavorID))
+	if err != nil {
+		return err
+	}
+	if !data.AllowMemberSRIOV {
+		return BadRequest("The load balancer flavor does not allow SR-IOV member ports.")
+	}
+	return nil
+}
+
+// poolMutable tests that the members and the monitor of a pool may change.
+func (c *change) poolMutable(ctx context.Context, id string) error {
+	p, err := db.Get[db.Pool](ctx, c.tx, id)
+	if err != nil {
+		return err
+	}
+	return c.mutable(db.KindPool, id, p.ProvisioningStatus)
+}
+
+func createMember(ctx context.Context, c *change, in *memberIn) (*db.Member, error) {
+	pool, err := db.Get[db.Pool](ctx, c.tx, in.poolID)
+	if err != nil {
+		return nil, err
+	}
+	monitors, err := c.tx.Monitors(ctx, []string{pool.ID})
+	if err != nil {
+		return nil, err
+	}
+	_, monitored := monitors[pool.ID]
+	listeners, err := c.tx.ListenersOfPool(ctx, pool.ID)
+	if err != nil {
+		return nil, err
+	}
+	if len(listeners) > 0 {
+		if err := c.checkMemberFamily(ctx, pool.Protocol, in); err != nil {
+			return nil, err
+		}
+	}
+	return c.insertMember(ctx, in, monitored)
+}
+
+// checkMemberFamily refuses a member that a datagram pool cannot reach from any VIP.
+func (c *change) checkMemberFamily(ctx context.Context, protocol string, in *memberIn) error {
+	if !datagram(protocol) {
+		return nil
+	}
+	addresses, err := c.vipAddresses(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range addresses {
+		if isIPv6(a) == isIPv6(in.address.value) {
+			return nil
+		}
+	}
+	return unsupportedOption("This provider doesn't support mixing IPv4 and IPv6 addresses for its VIP and members in " +
+		protocol + " load balancers.")
+}
+
+// insertMember inserts the rows of a member of the pool in.poolID.
+func (c *change) insertMember(ctx context.Context, in *memberIn, monitored bool) (*db.Member, error) {
+	m := &db.Member{
+		ID: c.s.deps.NewID(), ProjectID: &c.projectID, PoolID: in.poolID, Name: in.name.ptr(),
+		Enabled: in.adminUp.absentOr(true), IPAddress: in.address.ptr(), ProtocolPort: in.port.value,
+		Weight: absentPtr(in.weight, 1), Backup: in.backup.value, SubnetID: in.subnetID.ptr(),
+		MonitorAddress: in.monitorAddress.ptr(), MonitorPort: in.monitorPort.ptr(), VNICType: vnicNormal,
+		ProvisioningStatus: db.PendingCreate, OperatingStatus: db.NoMonitor,
+	}
+	if monitored {
+		m.OperatingStatus = db.Offline
+	}
+	if in.sriov.value {
+		m.VNICType = vnicDirect
+	}
+	if err := db.Insert(ctx, c.tx, m); err != nil {
+		return nil, orDuplicate(err, fmt.Sprintf(
+			"Another member on this pool is already using ip %s on protocol_port %d", in.address.value, in.port.value))
+	}
+	return m, c.tx.SetTags(ctx, m.ID, in.tags.value)
+}
+
+func updateMember(ctx context.Context, c *change, m *db.Member, in *memberIn) ([]string, error) {
+	if err := c.poolMutable(ctx, m.PoolID); err != nil {
+		return nil, err
+	}
+	if in.tags.given() {
+		if err := c.tx.SetTags(ctx, m.ID, in.tags.value); err != nil {
+			return nil, err
+		}
+	}
+	var e edits
+	putPtr(&e, "name", &m.Name, in.name)
+	put(&e, "enabled", &m.Enabled, in.adminUp)
+	putPtrOr(&e, "weight", &m.Weight, in.weight, 1)
+	put(&e, "backup", &m.Backup, in.backup)
+	putPtr(&e, "monitor_address", &m.MonitorAddress, in.monitorAddress)
+	putPtr(&e, "monitor_port", &m.MonitorPort, in.monitorPort)
+	return e.columns, nil
+}

@@ -1,0 +1,432 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/ottavino/ottavino/db"
+)
+
+// resource is a collection of the API: M is its row, In what a POST or PUT may say, Out what
+// is shown. The five verbs exist once, below; a resource is a value of this type. A nil
+// decodeNew, decodeChange or remove means that the verb is not routed. Hooks run inside a
+// transaction that may be repeated, so their only effects are rows.
+type resource[M, In, Out any] struct {
+	s        *Server
+	kind     db.Kind
+	singular string // wrapper key of one
+	plural   string // wrapper key of many, and the path unless path is set
+	path     string
+	policy   string // type in policy rules
+	postArg  string // names of the body in faults
+	putArg   string
+	global   bool // lists have a get_all-global rule
+	// limit decides whose rows a list shows; nil is listScope, which most have.
+	limit   func(q *call) (*string, error)
+	columns map[string]string // filters and sort keys → columns
+	parent  *parent           // nil: a collection at the top
+
+	id       func(*M) string
+	project  func(*M) string
+	parentOf func(*M) string                                               // with a parent only
+	view     func(ctx context.Context, tx *db.Tx, rows []M) ([]Out, error) // one for each row
+
+	decodeNew    func(*object) In
+	decodeChange func(*object) In
+	// locate finds the load balancer that a new row will be below.
+	locate func(ctx context.Context, tx *db.Tx, parentID string, in *In) (place, error)
+	// outside checks what needs Neutron, before the transaction; nil is nothing.
+	outside func(ctx context.Context, who Identity, at place, in *In) error
+	// check comes before quota and lock; nil is nothing.
+	check func(ctx context.Context, c *change, in *In) error
+	quota db.QuotaResource
+	// create checks the rest and inserts the row and what belongs to it.
+	create func(ctx context.Context, c *change, in *In) (*M, error)
+	// update checks and applies what the body has, and returns the columns of the row that
+	// changed. The load balancer is locked, its status is tested afterwards.
+	update func(ctx context.Context, c *change, row *M, in *In) ([]string, error)
+	// removable says why a row cannot go; nil hook: it always can.
+	removable func(ctx context.Context, c *change, row *M) error
+	// marks names what else a change of the row makes pending.
+	marks func(*M) marks
+}
+
+// parent is the collection above, as members have pools.
+type parent struct {
+	path   string // "pools"
+	column string // of the child
+	// project finds the parent's project. Absent: *db.NotFoundError, shown in the routing shape.
+	project func(ctx context.Context, tx *db.Tx, id string) (string, error)
+	of      string // title in the fault
+}
+
+// place is where a new row goes.
+type place struct{ lbID, projectID string }
+
+// mounter is a resource without its types.
+type mounter interface{ mount(g *echo.Group) }
+
+func (r *resource[M, In, Out]) mount(g *echo.Group) {
+	path := "/" + r.plural
+	if r.path != "" {
+		path = r.path
+	}
+	if r.parent != nil {
+		path = "/" + r.parent.path + "/:parent" + path
+	}
+	g.GET(path, r.list)
+	g.GET(path+"/:id", r.show)
+	if r.decodeNew != nil {
+		g.POST(path, r.post)
+	}
+	if r.decodeChange != nil {
+		g.PUT(path+"/:id", r.put)
+	}
+	if r.marks != nil {
+		g.DELETE(path+"/:id", r.delete)
+	}
+}
+
+func (r *resource[M, In, Out]) list(c echo.Context) error {
+	q := callOf(c)
+	query, err := r.s.listQuery(q, r.columns)
+	if err != nil {
+		return err
+	}
+	var out []Out
+	var ids []string
+	err = r.s.deps.Store.Read(c.Request().Context(), func(ctx context.Context, tx *db.Tx) error {
+		if err := r.scope(ctx, tx, q, c.Param("parent"), &query); err != nil {
+			return err
+		}
+		rows, err := db.List[M](ctx, tx, query)
+		if err != nil {
+			return err
+		}
+		ids = ids[:0]
+		for i := range rows {
+			ids = append(ids, r.id(&rows[i]))
+		}
+		out, err = r.view(ctx, tx, rows)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.s.writeList(c, r.plural, r.plural+"_links", out, ids)
+}
+
+// scope limits a list to what the caller may see.
+func (r *resource[M, In, Out]) scope(ctx context.Context, tx *db.Tx, q *call, parentID string, query *db.ListQuery) error {
+	if r.parent != nil {
+		project, err := r.parentProject(ctx, tx, parentID)
+		if err != nil {
+			return err
+		}
+		query.Filters = append(query.Filters, db.Filter{Column: r.parent.column, Value: parentID})
+		if q.query.Has("project_id") {
+			query.ProjectID = new(q.query.Get("project_id"))
+		}
+		return r.s.authorize(q.who, r.policy+":get_all", project)
+	}
+	var err error
+	if r.limit != nil {
+		query.ProjectID, err = r.limit(q)
+	} else {
+		query.ProjectID, err = r.s.listScope(q, r.policy, r.global)
+	}
+	return err
+}
+
+// adminScope is the scope of lists of what belongs to no project.
+func (s *Server) adminScope(rule string) func(*call) (*string, error) {
+	return func(q *call) (*string, error) {
+		if q.query.Has("project_id") {
+			return new(q.query.Get("project_id")), s.authorize(q.who, rule+":get_all", q.who.ProjectID)
+		}
+		return nil, s.authorize(q.who, rule+":get_all", q.who.ProjectID)
+	}
+}
+
+// listScope is the project a list is limited to; nil is all.
+func (s *Server) listScope(q *call, rule string, global bool) (*string, error) {
+	asked := q.query.Get("project_id")
+	all := global && s.may(q.who, rule+":get_all-global", q.who.ProjectID)
+	switch {
+	case all && q.query.Has("project_id"):
+		return &asked, nil
+	case all:
+		return nil, nil
+	case !q.query.Has("project_id"):
+		asked = q.who.ProjectID
+	}
+	if asked == "" {
+		return nil, errForbidden
+	}
+	return &asked, s.authorize(q.who, rule+":get_all", asked)
+}
+
+// parentProject finds the project of the collection's parent.
+func (r *resource[M, In, Out]) parentProject(ctx context.Context, tx *db.Tx, parentID string) (string, error) {
+	project, err := r.parent.project(ctx, tx, parentID)
+	var absent *db.NotFoundError
+	if errors.As(err, &absent) {
+		return "", &routingFault{
+			status: http.StatusNotFound, title: "Bad Request",
+			description: r.parent.of + " " + parentID + " not found.",
+		}
+	}
+	return project, err
+}
+
+func (r *resource[M, In, Out]) show(c echo.Context) error {
+	var out []Out
+	err := r.s.deps.Store.Read(c.Request().Context(), func(ctx context.Context, tx *db.Tx) error {
+		row, err := r.find(ctx, tx, c, "get_one")
+		if err != nil {
+			return err
+		}
+		out, err = r.view(ctx, tx, []M{*row})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.s.writeOne(c, http.StatusOK, r.singular, out[0])
+}
+
+// find reads the row that a path names, if the caller may do this with it.
+func (r *resource[M, In, Out]) find(ctx context.Context, tx *db.Tx, c echo.Context, action string) (*M, error) {
+	parentID := c.Param("parent")
+	if r.parent != nil {
+		if _, err := r.parentProject(ctx, tx, parentID); err != nil {
+			return nil, err
+		}
+	}
+	row, err := db.Live[M](ctx, tx, c.Param("id"))
+	if err != nil {
+		return nil, err
+	}
+	if err := r.s.authorize(callOf(c).who, r.policy+":"+action, r.project(row)); err != nil {
+		return nil, err
+	}
+	if r.parent != nil && r.parentOf(row) != parentID {
+		// As good as absent, but only after the caller's rights are known.
+		return nil, &db.NotFoundError{Resource: string(r.kind), ID: c.Param("id")}
+	}
+	return row, nil
+}
+
+// decode reads the body of a write.
+func (r *resource[M, In, Out]) decode(c echo.Context, arg string, into func(*object) In) (In, error) {
+	var in In
+	if err := callOf(c).only(); err != nil {
+		return in, err
+	}
+	body, err := r.s.readBody(c)
+	if err != nil {
+		return in, err
+	}
+	o, err := openBody(arg, r.singular, body)
+	if err != nil {
+		return in, err
+	}
+	in = into(o)
+	return in, o.done()
+}
+
+func (r *resource[M, In, Out]) post(c echo.Context) error {
+	in, err := r.decode(c, r.postArg, r.decodeNew)
+	if err != nil {
+		return err
+	}
+	who := callOf(c).who
+	var at place
+	err = r.s.deps.Store.Read(c.Request().Context(), func(ctx context.Context, tx *db.Tx) error {
+		if at, err = r.locateFor(ctx, tx, c.Param("parent"), &in); err != nil {
+			return err
+		}
+		return r.s.authorize(who, r.policy+":post", at.projectID)
+	})
+	if err != nil {
+		return err
+	}
+	if r.outside != nil {
+		if err := r.outside(c.Request().Context(), who, at, &in); err != nil {
+			return err
+		}
+	}
+	var out []Out
+	err = r.s.change(c.Request().Context(), who, at, func(ctx context.Context, ch *change) error {
+		out, err = r.insert(ctx, ch, &in)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.s.writeOne(c, http.StatusCreated, r.singular, out[0])
+}
+
+func (r *resource[M, In, Out]) locateFor(ctx context.Context, tx *db.Tx, parentID string, in *In) (place, error) {
+	if r.parent != nil {
+		if _, err := r.parentProject(ctx, tx, parentID); err != nil {
+			return place{}, err
+		}
+	}
+	return r.locate(ctx, tx, parentID, in)
+}
+
+// insert is the transaction of a POST.
+func (r *resource[M, In, Out]) insert(ctx context.Context, c *change, in *In) ([]Out, error) {
+	if r.check != nil {
+		if err := r.check(ctx, c, in); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.take(ctx, r.quota, 1); err != nil {
+		return nil, err
+	}
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	row, err := r.create(ctx, c, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.mark(ctx, r.marks(row)); err != nil {
+		return nil, err
+	}
+	return r.finish(ctx, c, r.id(row), "Create")
+}
+
+// finish records the event of a change and returns the row as it is now.
+func (r *resource[M, In, Out]) finish(ctx context.Context, c *change, id, verb string) ([]Out, error) {
+	if err := c.emit(ctx, r.kind, id, verb); err != nil {
+		return nil, err
+	}
+	row, err := db.Get[M](ctx, c.tx, id)
+	if err != nil {
+		return nil, err
+	}
+	return r.view(ctx, c.tx, []M{*row})
+}
+
+func (r *resource[M, In, Out]) put(c echo.Context) error {
+	in, err := r.decode(c, r.putArg, r.decodeChange)
+	if err != nil {
+		return err
+	}
+	who := callOf(c).who
+	at, err := r.locateRow(c, "put")
+	if err != nil {
+		return err
+	}
+	if r.outside != nil {
+		if err := r.outside(c.Request().Context(), who, at, &in); err != nil {
+			return err
+		}
+	}
+	var out []Out
+	err = r.s.change(c.Request().Context(), who, at, func(ctx context.Context, ch *change) error {
+		out, err = r.apply(ctx, ch, c.Param("id"), &in)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.s.writeOne(c, http.StatusOK, r.singular, out[0])
+}
+
+// apply is the transaction of a PUT.
+func (r *resource[M, In, Out]) apply(ctx context.Context, c *change, id string, in *In) ([]Out, error) {
+	row, err := db.Live[M](ctx, c.tx, id)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := r.update(ctx, c, row, in)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.begin(ctx); err != nil {
+		return nil, r.lockFault(err)
+	}
+	if err := db.Update(ctx, c.tx, row, columns...); err != nil {
+		return nil, err
+	}
+	if r.kind != db.KindLoadBalancer { // whose status begin has set
+		if err := c.mark(ctx, r.marks(row)); err != nil {
+			return nil, err
+		}
+		if err := c.tx.MarkPending(ctx, r.kind, db.PendingUpdate, id); err != nil {
+			return nil, err
+		}
+	}
+	return r.finish(ctx, c, id, "Update")
+}
+
+// lockFault words a lock of the load balancer for calls on the load balancer itself.
+func (r *resource[M, In, Out]) lockFault(err error) error {
+	if r.kind == db.KindLoadBalancer {
+		return stateFault(err)
+	}
+	return err
+}
+
+// locateRow finds the load balancer of the row that a path names.
+func (r *resource[M, In, Out]) locateRow(c echo.Context, action string) (place, error) {
+	var at place
+	err := r.s.deps.Store.Read(c.Request().Context(), func(ctx context.Context, tx *db.Tx) error {
+		row, err := r.find(ctx, tx, c, action)
+		if err != nil {
+			return err
+		}
+		at.projectID = r.project(row)
+		at.lbID, err = tx.LoadBalancerOf(ctx, r.kind, r.id(row))
+		return err
+	})
+	return at, err
+}
+
+func (r *resource[M, In, Out]) delete(c echo.Context) error {
+	q := callOf(c)
+	if err := q.only(); err != nil {
+		return err
+	}
+	at, err := r.locateRow(c, "delete")
+	if err != nil {
+		return err
+	}
+	err = r.s.change(c.Request().Context(), q.who, at, func(ctx context.Context, ch *change) error {
+		return r.remove(ctx, ch, c.Param("id"))
+	})
+	if err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// remove is the transaction of a DELETE.
+func (r *resource[M, In, Out]) remove(ctx context.Context, c *change, id string) error {
+	row, err := db.Live[M](ctx, c.tx, id)
+	if err != nil {
+		return err
+	}
+	if r.removable != nil {
+		if err := r.removable(ctx, c, row); err != nil {
+			return err
+		}
+	}
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	if err := c.mark(ctx, r.marks(row)); err != nil {
+		return err
+	}
+	if err := c.tx.MarkPending(ctx, r.kind, db.PendingDelete, id); err != nil {
+		return err
+	}
+	return c.emit(ctx, r.kind, id, "Delete")
+}

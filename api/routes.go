@@ -1,0 +1,72 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// routes mounts everything below both version prefixes, with and without /lbaas.
+func (s *Server) routes() {
+	s.echo.RouteNotFound("/*", func(echo.Context) error { return echo.ErrNotFound })
+	s.echo.Any("/", s.versions)
+	s.echo.OPTIONS("/*", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
+	if s.cfg.HealthcheckEnabled {
+		s.echo.Any("/healthcheck", s.healthcheck)
+	}
+	resources := s.resources()
+	for _, version := range []string{"/v2", "/v2.0"} {
+		for _, service := range []string{"", "/lbaas", "/octavia"} {
+			s.echo.GET(version+service, s.versionRoot)
+		}
+		for _, service := range []string{"", "/lbaas"} {
+			g := s.echo.Group(version + service)
+			for _, r := range resources {
+				r.mount(g)
+			}
+			s.extras(g)
+		}
+		s.amphorae().mount(s.echo.Group(version + "/octavia"))
+	}
+}
+
+// resources are the collections of the API.
+func (s *Server) resources() []mounter {
+	return []mounter{
+		s.loadBalancers(),
+		s.listeners(),
+		s.pools(),
+		s.members(),
+		s.healthMonitors(),
+		s.quotas(),
+	}
+}
+
+// extras are the calls that are not one of a collection's five.
+func (s *Server) extras(g *echo.Group) {
+	g.POST("/loadbalancers", s.createLoadBalancer)
+	g.DELETE("/loadbalancers/:id", s.deleteLoadBalancer)
+	g.GET("/loadbalancers/:id/status", s.statusTree)
+	g.GET("/loadbalancers/:id/statuses", s.statusTree)
+	g.GET("/loadbalancers/:id/stats", s.loadBalancerStats)
+	g.GET("/listeners/:id/stats", s.listenerStats)
+	g.PUT("/pools/:parent/members", s.updateMembers)
+	g.GET("/quotas/:id", s.showQuota) // never 404, so not the collection's
+	g.PUT("/quotas/:id", s.putQuota)
+	g.DELETE("/quotas/:id", s.deleteQuota)
+	g.GET("/quotas/:id/default", s.defaultQuota)
+	g.GET("/providers", s.providers)
+	for _, plural := range []string{"loadbalancers", "listeners", "pools", "healthmonitors"} {
+		g.PUT("/"+plural, lacksID("id"))
+		g.DELETE("/"+plural, lacksID("id"))
+	}
+	g.DELETE("/pools/:parent/members", lacksID("id"))
+	g.PUT("/quotas", lacksID("project_id"))
+	g.DELETE("/quotas", lacksID("project_id"))
+}
+
+// lacksID answers a PUT or DELETE of a whole collection.
+func lacksID(name string) echo.HandlerFunc {
+	return func(echo.Context) error { return BadRequest(fmt.Sprintf("Missing argument: %q", name)) }
+}
