@@ -9,7 +9,7 @@ import (
 type ControllerWorker struct {
 	Workers                    int           `opt:"workers" default:"1" min:"1"`                                                                                      // Scale of the worker's concurrency.
 	AmpActiveRetries           int           `opt:"amp_active_retries" default:"30"`                                                                                  // How often amp_active_wait_sec may pass before a server must be ACTIVE.
-	AmpActiveWaitSec           time.Duration `opt:"amp_active_wait_sec" default:"10"`                                                                                 // Longest wait between two looks at a server that builds.
+	AmpActiveWait              time.Duration `opt:"amp_active_wait_sec" default:"10"`                                                                                 // Longest wait between two looks at a server that builds.
 	AmpFlavorID                string        `opt:"amp_flavor_id"`                                                                                                    // Nova flavor of amphorae.
 	AmpImageTag                string        `opt:"amp_image_tag"`                                                                                                    // Glance tag of the amphora image.
 	AmpImageOwnerID            string        `opt:"amp_image_owner_id"`                                                                                               // Project whose images alone are used.
