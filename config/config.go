@@ -20,6 +20,8 @@
 // What uses the values is not known here: this package imports nothing of ours.
 package config
 
+//go:generate go run ./sample -o ../etc/octavia.conf
+
 import (
 	"fmt"
 	"os"

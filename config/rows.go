@@ -29,6 +29,9 @@ func Options() []Option {
 		o := r.Option
 		o.Type = r.typeName()
 		o.Secret = r.secret()
+		if o.Type == "boolean" && o.Default == "" {
+			o.Default = "false"
+		}
 		out = append(out, o)
 	}
 	return out
