@@ -1,14 +1,22 @@
 // Package cloud opens Keystone sessions for the OpenStack clients and sorts their errors
 // into the few classes that callers act on. It is the one place that knows gophercloud's
-// authentication and error types.
+// authentication and error types. It never repeats a failed call, apart from one login when
+// a token is refused: retrying is the callers'.
 package cloud
 
 import (
-	"context"
+	"errors"
+	"fmt"
 	"time"
 
-	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 )
+
+// DefaultTimeout bounds one HTTP call when Auth.Timeout is 0.
+const DefaultTimeout = time.Minute
+
+// userAgent is what services log about us.
+const userAgent = "ottavino"
 
 // Auth is a keystoneauth section of octavia.conf ([service_auth], [neutron], [keystone_authtoken]).
 type Auth struct {
@@ -30,69 +38,89 @@ type Auth struct {
 	Timeout                     time.Duration // of one HTTP call; 0 = 60s
 }
 
-// Endpoint selects one service's URL.
-type Endpoint struct {
-	Type     string // catalogue type: compute, network, image
-	Name     string // catalogue name; "" = any
-	Region   string // "" = any
-	Override string // full URL; "" = from the catalogue
-	// Interface is public, internal or admin; upstream's publicURL is accepted. "" = public.
-	Interface string
-	CAFile    string
-	Insecure  bool
+// String hides everything: an Auth is full of secrets.
+func (a Auth) String() string { return "auth at " + a.URL }
+
+// GoString hides what String hides.
+func (a Auth) GoString() string { return a.String() }
+
+// credentials words auth for Keystone, or says what is missing.
+func (a Auth) credentials() (*tokens.AuthOptions, error) {
+	if a.URL == "" {
+		return nil, errors.New("auth_url is not set")
+	}
+	switch a.Type {
+	case "", "password", "v3password":
+		return a.password()
+	case "v3applicationcredential":
+		return a.applicationCredential()
+	default:
+		return nil, fmt.Errorf("auth_type %q is not supported: use password, v3password or v3applicationcredential", a.Type)
+	}
 }
 
-// Session is an authenticated identity. It authenticates lazily at the first call, again when
-// the token expires, and is safe for concurrent use. A Keystone that is down at start
-// makes calls fail with class Unavailable, not the process.
-type Session struct{}
-
-// NewSession checks auth for completeness; it does not talk to Keystone.
-func NewSession(auth Auth) (*Session, error) { panic("todo") }
-
-// Client returns gophercloud's client for a service, authenticated and bounded in time.
-func (s *Session) Client(ctx context.Context, e Endpoint) (*gophercloud.ServiceClient, error) {
-	panic("todo")
+func (a Auth) password() (*tokens.AuthOptions, error) {
+	opts, err := a.user()
+	if err != nil {
+		return nil, err
+	}
+	if a.Password == "" {
+		return nil, errors.New("password is not set")
+	}
+	opts.Password = a.Password
+	opts.Scope, err = a.scope()
+	return opts, err
 }
 
-// Class is what a caller may do about a failed call.
-type Class int
-
-// Classes.
-const (
-	Final        Class = iota // asking again cannot help: bad request, forbidden
-	Gone                      // 404
-	Conflict                  // 409 that is not quota
-	Quota                     // over quota or no capacity, whatever code the service says it with
-	RateLimited               // 429, 413 with Retry-After
-	Unauthorized              // 401 after a fresh login
-	Unavailable               // 5xx, connection errors, timeouts, garbage where JSON was due
-)
-
-// Error is a classified failure of one call.
-type Error struct {
-	Class      Class
-	Service    string        // compute, network, image, identity
-	Op         string        // our verb, e.g. "create server"
-	Status     int           // HTTP status; 0 = no answer
-	Message    string        // the service's own words, bounded, without secrets
-	RetryAfter time.Duration // 0 = not said
-	Err        error
+func (a Auth) applicationCredential() (*tokens.AuthOptions, error) {
+	opts := &tokens.AuthOptions{}
+	if a.ApplicationCredentialID == "" {
+		if a.ApplicationCredentialName == "" {
+			return nil, errors.New("application_credential_id is not set")
+		}
+		var err error
+		if opts, err = a.user(); err != nil {
+			return nil, err
+		}
+	}
+	if a.ApplicationCredentialSecret == "" {
+		return nil, errors.New("application_credential_secret is not set")
+	}
+	opts.ApplicationCredentialID = a.ApplicationCredentialID
+	opts.ApplicationCredentialName = a.ApplicationCredentialName
+	opts.ApplicationCredentialSecret = a.ApplicationCredentialSecret
+	return opts, nil // the credential carries its scope
 }
 
-func (e *Error) Error() string { panic("todo") }
+// user names the user; Keystone refuses a domain beside a user's id.
+func (a Auth) user() (*tokens.AuthOptions, error) {
+	switch {
+	case a.UserID != "":
+		return &tokens.AuthOptions{UserID: a.UserID}, nil
+	case a.Username == "":
+		return nil, errors.New("username is not set")
+	case a.UserDomain != "":
+		return &tokens.AuthOptions{Username: a.Username, DomainID: a.UserDomain}, nil
+	case a.UserDomainName != "":
+		return &tokens.AuthOptions{Username: a.Username, DomainName: a.UserDomainName}, nil
+	default:
+		return nil, errors.New("user_domain_name or user_domain_id is needed with username")
+	}
+}
 
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
-// Classify wraps a gophercloud error; nil stays nil. It knows gophercloud's value and pointer
-// forms, Neutron's OverQuota inside 409, and Nova's quota inside 403.
-func Classify(service, op string, err error) error { panic("todo") }
-
-// IsGone, IsConflict, IsQuota tell the class of any error in err's chain.
-func IsGone(err error) bool     { panic("todo") }
-func IsConflict(err error) bool { panic("todo") }
-func IsQuota(err error) bool    { panic("todo") }
-
-// Retryable: everything but Final and Gone.
-func Retryable(err error) bool { panic("todo") }
+func (a Auth) scope() (tokens.Scope, error) {
+	switch {
+	case a.SystemScope != "":
+		return tokens.Scope{System: true}, nil
+	case a.ProjectID != "":
+		return tokens.Scope{ProjectID: a.ProjectID}, nil
+	case a.ProjectName == "":
+		return tokens.Scope{}, errors.New("project_name, project_id or system_scope is not set")
+	case a.ProjectDomain != "":
+		return tokens.Scope{ProjectName: a.ProjectName, DomainID: a.ProjectDomain}, nil
+	case a.ProjectDomainName != "":
+		return tokens.Scope{ProjectName: a.ProjectName, DomainName: a.ProjectDomainName}, nil
+	default:
+		return tokens.Scope{}, errors.New("project_domain_name or project_domain_id is needed with project_name")
+	}
+}
