@@ -2,6 +2,7 @@ package world
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -39,7 +40,7 @@ func leave(addresses []string) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.Command("/proc/self/exe")
+	cmd := exec.Command("/proc/self/exe") //nolint:noctx // it ends by the signals that are passed on, or with us
 	cmd.Args = os.Args
 	cmd.Env = append(os.Environ(), stageEnv+"="+stageInit, listenEnv+"="+string(names))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -61,7 +62,7 @@ func leave(addresses []string) (status int, err error) {
 func openListeners(addresses []string) ([]*os.File, error) {
 	files := make([]*os.File, 0, len(addresses))
 	for _, a := range addresses {
-		l, err := net.Listen("tcp", a)
+		l, err := net.Listen("tcp", a) //nolint:noctx // before there is anything to cancel
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +92,7 @@ func namespaces() *syscall.SysProcAttr {
 }
 
 func exitStatus(err error) (int, error) {
-	exit, ok := err.(*exec.ExitError)
+	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
 		return 0, err
 	}
