@@ -1,21 +1,11 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-
-	"gorm.io/gorm"
+	"slices"
 )
-
-// DeleteWhere removes the rows matching a gorm condition and says how many there were. It
-// cascades nothing: it is for rows without children (tags, SNIs, CIDRs, additional VIPs …).
-func DeleteWhere[M any](ctx context.Context, tx *Tx, query string, args ...any) (int64, error) {
-	n, err := gorm.G[M](tx.db).Where(query, args...).Delete(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("delete %s rows: %w", resourceOf[M](), err)
-	}
-	return int64(n), nil
-}
 
 // SetTags replaces the tags of a resource. Repeats are dropped.
 func (tx *Tx) SetTags(ctx context.Context, resourceID string, tags []string) error {
@@ -70,12 +60,52 @@ func replace[M any](ctx context.Context, tx *Tx, owner, id string, values []stri
 	return insertAll(ctx, tx, rows)
 }
 
+// firstPeerPort is the haproxy peers port of a load balancer's first listener.
+const firstPeerPort = 1025
+
 // PeerPort returns the haproxy peers port for the next listener of a load balancer: 1025 for
 // the first, then the highest and one more.
-func (tx *Tx) PeerPort(ctx context.Context, lbID string) (int, error) { panic("todo") }
+func (tx *Tx) PeerPort(ctx context.Context, lbID string) (int, error) {
+	var highest *int
+	err := tx.db.WithContext(ctx).Model(&Listener{}).Select("MAX(peer_port)").
+		Where("load_balancer_id = ?", lbID).Scan(&highest).Error
+	if err != nil {
+		return 0, fmt.Errorf("find peer port for load balancer %s: %w", lbID, err)
+	}
+	if highest == nil {
+		return firstPeerPort, nil
+	}
+	return *highest + 1, nil
+}
 
 // PlacePolicy puts an L7 policy at a position of its listener's list (1 is first; nil or past
 // the end: last) and renumbers the others to a dense 1..n. With an empty policyID it only renumbers.
 func (tx *Tx) PlacePolicy(ctx context.Context, listenerID, policyID string, position *int) error {
-	panic("todo")
+	policies, err := Where[L7Policy](ctx, tx, "listener_id = ?", listenerID)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(policies, func(a, b L7Policy) int {
+		return cmp.Or(cmp.Compare(a.Position, b.Position), cmp.Compare(a.ID, b.ID))
+	})
+	if at := slices.IndexFunc(policies, func(p L7Policy) bool { return p.ID == policyID }); at >= 0 {
+		placed := policies[at]
+		policies = slices.Delete(policies, at, at+1)
+		to := len(policies)
+		if position != nil {
+			to = min(max(*position-1, 0), to)
+		}
+		policies = slices.Insert(policies, to, placed)
+	}
+	for i, p := range policies {
+		if p.Position == i+1 {
+			continue
+		}
+		// Not Update: moving aside is no change of the policy that its owner made.
+		err := tx.db.WithContext(ctx).Model(&L7Policy{}).Where("id = ?", p.ID).UpdateColumn("position", i+1).Error
+		if err != nil {
+			return fmt.Errorf("number l7policy %s: %w", p.ID, err)
+		}
+	}
+	return nil
 }

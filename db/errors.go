@@ -33,3 +33,7 @@ func (e *QuotaError) Error() string { return "quota has been met for " + string(
 // ErrLeaseLost says that another worker holds the load balancer now; whatever was being
 // written has been rolled back.
 var ErrLeaseLost = fmt.Errorf("lease lost")
+
+// ErrBusy says that a transaction lost against others for too long (deadlocks, lock waits)
+// and was given up; nothing of it has been written.
+var ErrBusy = fmt.Errorf("database busy")

@@ -1,6 +1,10 @@
 package db
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"slices"
+)
 
 // Pending says what the API does with changes to a load balancer that is PENDING_*.
 // [api_settings] pending_changes.
@@ -13,26 +17,114 @@ const (
 	RejectPending Pending = "reject"
 )
 
+// changeable, deletable and failable are the statuses from which a load balancer may be
+// changed, deleted and failed over.
+var (
+	changeable = map[Pending][]ProvisioningStatus{
+		AcceptPending: {Active, PendingCreate, PendingUpdate, Error},
+		RejectPending: {Active},
+	}
+	deletable = map[Pending][]ProvisioningStatus{
+		AcceptPending: {Active, PendingCreate, PendingUpdate, PendingDelete, Error},
+		RejectPending: {Active, Error},
+	}
+	failable = map[Pending][]ProvisioningStatus{
+		AcceptPending: {Active, PendingCreate, PendingUpdate, Error},
+		RejectPending: {Active, Error},
+	}
+)
+
 // BeginChange locks the load balancer's row, tests that it may be changed (else
 // *ImmutableError; DELETED or absent: *NotFoundError), sets it PENDING_UPDATE (a load balancer still
 // PENDING_CREATE keeps that status), and raises its work generation.
 func (tx *Tx) BeginChange(ctx context.Context, lbID string, mode Pending) (*LoadBalancer, error) {
-	panic("todo")
+	lb, err := tx.lockMutable(ctx, lbID, changeable[mode])
+	if err != nil {
+		return nil, err
+	}
+	return lb, tx.pend(ctx, lb, PendingUpdate)
+}
+
+// BeginFailover is BeginChange for a failover, which upstream also allows in ERROR.
+func (tx *Tx) BeginFailover(ctx context.Context, lbID string, mode Pending) (*LoadBalancer, error) {
+	lb, err := tx.lockMutable(ctx, lbID, failable[mode])
+	if err != nil {
+		return nil, err
+	}
+	return lb, tx.pend(ctx, lb, PendingUpdate)
 }
 
 // BeginDelete is BeginChange for DELETE of the load balancer itself: it sets PENDING_DELETE.
 // Deletable are ACTIVE and ERROR; with AcceptPending every status. Already PENDING_DELETE:
 // with AcceptPending nil error and again=true.
 func (tx *Tx) BeginDelete(ctx context.Context, lbID string, mode Pending) (lb *LoadBalancer, again bool, err error) {
-	panic("todo")
+	lb, err = tx.lockMutable(ctx, lbID, deletable[mode])
+	if err != nil {
+		return nil, false, err
+	}
+	again = lb.ProvisioningStatus == PendingDelete
+	return lb, again, tx.pend(ctx, lb, PendingDelete)
+}
+
+func (tx *Tx) lockMutable(ctx context.Context, lbID string, allowed []ProvisioningStatus) (*LoadBalancer, error) {
+	lb, err := Lock[LoadBalancer](ctx, tx, lbID)
+	switch {
+	case err != nil:
+		return nil, err
+	case lb.ProvisioningStatus == Deleted:
+		return nil, &NotFoundError{Resource: string(KindLoadBalancer), ID: lbID}
+	case !slices.Contains(allowed, lb.ProvisioningStatus):
+		return nil, &ImmutableError{Resource: string(KindLoadBalancer), ID: lbID, Status: lb.ProvisioningStatus}
+	}
+	return lb, nil
+}
+
+// pend sets a locked load balancer's pending status and makes its work due.
+func (tx *Tx) pend(ctx context.Context, lb *LoadBalancer, status ProvisioningStatus) error {
+	if err := tx.Touch(ctx, lb.ID); err != nil {
+		return err
+	}
+	if lb.ProvisioningStatus == PendingCreate && status == PendingUpdate || lb.ProvisioningStatus == status {
+		return nil
+	}
+	lb.ProvisioningStatus = status
+	return Update(ctx, tx, lb, "provisioning_status")
+}
+
+// statusTables are the tables of the kinds that have a provisioning_status.
+var statusTables = map[Kind]string{
+	KindLoadBalancer: "load_balancer", KindListener: "listener", KindPool: "pool", KindMember: "member",
+	KindHealthMonitor: "health_monitor", KindL7Policy: "l7policy", KindL7Rule: "l7rule",
 }
 
 // MarkPending sets provisioning_status of the given children (never downgrading
 // PENDING_DELETE or PENDING_CREATE to PENDING_UPDATE).
 func (tx *Tx) MarkPending(ctx context.Context, kind Kind, status ProvisioningStatus, ids ...string) error {
-	panic("todo")
+	table, ok := statusTables[kind]
+	if !ok {
+		return fmt.Errorf("a %s has no provisioning status", kind)
+	}
+	keep := []ProvisioningStatus{status} // writing it again would be work for nothing
+	switch status {
+	case PendingUpdate:
+		keep = append(keep, PendingCreate, PendingDelete)
+	case PendingCreate:
+		keep = append(keep, PendingDelete)
+	}
+	err := chunked(ids, func(ids []string) error {
+		return tx.db.WithContext(ctx).Table(table).
+			Where("id IN ? AND provisioning_status NOT IN ?", ids, keep).
+			UpdateColumns(map[string]any{"provisioning_status": status, "updated_at": tx.Now()}).Error
+	})
+	if err != nil {
+		return fmt.Errorf("mark %s rows %s: %w", kind, status, err)
+	}
+	return nil
 }
 
 // ListenersOfPool returns the ids of the listeners that use a pool: by default pool, or by
 // an enabled L7 policy with at least one rule that redirects to it.
-func (tx *Tx) ListenersOfPool(ctx context.Context, poolID string) ([]string, error) { panic("todo") }
+func (tx *Tx) ListenersOfPool(ctx context.Context, poolID string) ([]string, error) {
+	byPool, err := tx.PoolListenerIDs(ctx, []string{poolID})
+	return byPool[poolID], err
+}

@@ -1,11 +1,20 @@
 // Package db owns Octavia's tables: models, transactions, queries, legal status
 // transitions, quotas, the work queue, events and migrations, on SQLite, MariaDB and
 // PostgreSQL. It knows nothing of HTTP, JSON or OpenStack.
+//
+// Transactions take row locks in this order: ottavino_work, load_balancer, children, quotas.
+// One that does not may be chosen as the victim of a deadlock, which Store.Tx hides by
+// running it again.
 package db
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -17,7 +26,8 @@ type Config struct {
 	// mysql+pymysql://user:pw@host:3306/octavia?charset=utf8mb4&unix_socket=…,
 	// postgresql://…, postgresql+psycopg2://…, sqlite:////var/lib/ottavino/ottavino.db.
 	URL string
-	// MaxOpen is the most connections held at once; 0 means 20.
+	// MaxOpen is the most connections held at once, half of them for reading; 0 means 20,
+	// the least is 2.
 	MaxOpen int
 	// IdleTimeout closes connections unused for so long; 0 means 1h ([database] connection_recycle_time).
 	IdleTimeout time.Duration
@@ -29,73 +39,188 @@ type Config struct {
 	Now func() time.Time
 }
 
+func (c Config) withDefaults() Config {
+	if c.MaxOpen == 0 {
+		c.MaxOpen = 20
+	}
+	c.MaxOpen = max(c.MaxOpen, 2)
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = time.Hour
+	}
+	if c.MaxRetries == 0 {
+		c.MaxRetries = 10
+	}
+	if c.RetryInterval == 0 {
+		c.RetryInterval = 10 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Engines, as Store.Engine returns them. MariaDB is "mysql".
+const (
+	engineSQLite   = "sqlite"
+	engineMySQL    = "mysql"
+	enginePostgres = "postgresql"
+)
+
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
-	db     *gorm.DB
+	db     *gorm.DB // writes
+	read   *gorm.DB // reads; connections of its own, so that readers never queue behind writers
+	dsn    *dsn
 	engine string
 	log    *slog.Logger
 	now    func() time.Time
+
+	wake       chan struct{}
+	listenOnce sync.Once
+	stopListen context.CancelFunc
+	listenCtx  context.Context //nolint:containedctx // the lifetime of the listener, ended by Close
+	listening  sync.WaitGroup
 }
 
 // Open connects, retrying as Config says. It does not migrate.
-func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) { panic("todo") }
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) {
+	cfg = cfg.withDefaults()
+	d, err := parseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		s, err := connect(ctx, d, cfg, log)
+		if err == nil {
+			return s, nil
+		}
+		err = fmt.Errorf("open %s database: %w", d.engine, d.redact(err))
+		if ctx.Err() != nil || (cfg.MaxRetries >= 0 && try > cfg.MaxRetries) {
+			return nil, err
+		}
+		log.WarnContext(ctx, "database not reachable", slog.Int("try", try), slog.Any("error", err))
+		if sleep(ctx, cfg.RetryInterval) != nil {
+			return nil, err
+		}
+	}
+}
+
+func connect(ctx context.Context, d *dsn, cfg Config, log *slog.Logger) (*Store, error) {
+	write, read, err := openPools(ctx, d, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		db: write, read: read, dsn: d, engine: d.engine, log: log, now: cfg.Now,
+		wake: make(chan struct{}, 1),
+	}
+	s.listenCtx, s.stopListen = context.WithCancel(context.WithoutCancel(ctx))
+	return s, nil
+}
 
 // Close closes all connections.
-func (s *Store) Close() error { panic("todo") }
+func (s *Store) Close() error {
+	s.stopListen()
+	s.listening.Wait()
+	var errs []error
+	for _, g := range []*gorm.DB{s.read, s.db} {
+		pool, err := g.DB()
+		if err == nil {
+			err = pool.Close()
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return nil
+}
 
 // Engine is "sqlite", "mysql" or "postgresql".
 func (s *Store) Engine() string { return s.engine }
 
 // Ping asks the database for a sign of life.
-func (s *Store) Ping(ctx context.Context) error { panic("todo") }
-
-// Migrate brings the schema to the newest version; it is safe to run from several processes.
-func (s *Store) Migrate(ctx context.Context) error { panic("todo") }
-
-// SchemaVersion returns the applied and the newest known migration.
-func (s *Store) SchemaVersion(ctx context.Context) (applied, newest int64, err error) { panic("todo") }
+func (s *Store) Ping(ctx context.Context) error {
+	pool, err := s.read.DB()
+	if err == nil {
+		err = pool.PingContext(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("ping database: %w", s.dsn.redact(err))
+	}
+	return nil
+}
 
 // Tx is one transaction. It is valid until the function it was given to returns.
 type Tx struct {
 	db     *gorm.DB
 	engine string
 	now    func() time.Time
+	woke   bool // the commit makes work due
 }
+
+const (
+	// maxAttempts and maxRetrying bound how often and how long Store.Tx runs a transaction
+	// again that lost against others.
+	maxAttempts = 40
+	maxRetrying = 30 * time.Second
+	// The waits between attempts grow from firstWait to longestWait, halved to one and a
+	// half times at random.
+	firstWait   = 2 * time.Millisecond
+	longestWait = 300 * time.Millisecond
+)
 
 // Tx runs fn in a read-write transaction and commits when it returns nil. A deadlock, a
-// serialization failure or a locked SQLite file runs fn again (bounded, with jitter), so fn
-// must have no effect outside the transaction. On SQLite the transaction is BEGIN IMMEDIATE.
+// serialization failure or a locked SQLite file runs fn again (bounded, with jitter; then
+// ErrBusy), so fn must have no effect outside the transaction. On SQLite the transaction is
+// BEGIN IMMEDIATE. Transactions do not nest. After an error of the database the transaction
+// cannot go on (PostgreSQL forbids it), so fn must return it.
 func (s *Store) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	panic("todo")
+	started := time.Now()
+	wait := firstWait
+	for attempt := 1; ; attempt++ {
+		tx := &Tx{engine: s.engine, now: s.now}
+		err := s.db.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+			tx.db = g
+			return fn(ctx, tx)
+		})
+		switch {
+		case err == nil:
+			if tx.woke {
+				s.signal()
+			}
+			return nil
+		case !lostRace(err):
+			return err
+		case attempt == maxAttempts || time.Since(started) > maxRetrying:
+			return fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+		if sleep(ctx, wait/2+rand.N(wait)) != nil {
+			return fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+		wait = min(2*wait, longestWait)
+	}
 }
 
-// Read runs fn in a transaction that never writes and never waits for writers.
+// Read runs fn in a transaction that never writes and never waits for writers. All its
+// queries see the database as it was at the first.
 func (s *Store) Read(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	panic("todo")
+	return s.read.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+		return fn(ctx, &Tx{db: g, engine: s.engine, now: s.now})
+	}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 }
 
 // Now is the store's clock, UTC, whole seconds.
-func (tx *Tx) Now() time.Time { panic("todo") }
+func (tx *Tx) Now() time.Time { return tx.now().UTC().Truncate(time.Second) }
 
-// Get reads one row by primary key. Absent: *NotFoundError.
-func Get[M any](ctx context.Context, tx *Tx, id string) (*M, error) { panic("todo") }
-
-// Lock is Get with SELECT … FOR UPDATE where the engine has it.
-func Lock[M any](ctx context.Context, tx *Tx, id string) (*M, error) { panic("todo") }
-
-// Where reads the rows matching a gorm condition, in no promised order.
-func Where[M any](ctx context.Context, tx *Tx, query string, args ...any) ([]M, error) {
-	panic("todo")
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
-
-// Insert adds a row and sets created_at where the model has it.
-// A unique key already there: *DuplicateError.
-func Insert[M any](ctx context.Context, tx *Tx, row *M) error { panic("todo") }
-
-// Update writes the named columns of row, and updated_at where the model has it.
-// Zero rows changed: *NotFoundError. No columns: does nothing.
-func Update[M any](ctx context.Context, tx *Tx, row *M, columns ...string) error { panic("todo") }
-
-// Delete removes one row by primary key together with what upstream's ORM cascades to
-// (tags included). Removing what is not there is no error.
-func Delete[M any](ctx context.Context, tx *Tx, id string) error { panic("todo") }

@@ -1,0 +1,104 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+
+	mysqldriver "github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/mattn/go-sqlite3" // registers "sqlite3"
+	"gorm.io/driver/mysql"
+	"gorm.io/driver/postgres"
+	"gorm.io/driver/sqlite"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// openPools opens the pool for writing and the one for reading.
+func openPools(ctx context.Context, d *dsn, cfg Config) (write, read *gorm.DB, err error) {
+	readers := cfg.MaxOpen / 2
+	writers := cfg.MaxOpen - readers
+	if d.engine == engineSQLite {
+		writers = 1 // SQLite has one writer: queueing here is fair and needs no polling of its lock
+	}
+	write, err = openPool(ctx, d, cfg, writers, "_txlock=immediate&_journal_mode=WAL")
+	if err != nil {
+		return nil, nil, err
+	}
+	read, err = openPool(ctx, d, cfg, readers, "_query_only=1")
+	if err != nil {
+		if pool, e := write.DB(); e == nil {
+			_ = pool.Close()
+		}
+		return nil, nil, err
+	}
+	return write, read, nil
+}
+
+// openPool opens one pool and reaches the server. sqliteOptions matter on SQLite only.
+func openPool(ctx context.Context, d *dsn, cfg Config, size int, sqliteOptions string) (*gorm.DB, error) {
+	pool, err := sqlPool(d, sqliteOptions)
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(size)
+	pool.SetMaxIdleConns(size)
+	pool.SetConnMaxIdleTime(cfg.IdleTimeout)
+	err = ping(ctx, pool)
+	var g *gorm.DB
+	if err == nil {
+		g, err = gorm.Open(dialector(d.engine, pool), &gorm.Config{
+			SkipDefaultTransaction: true,
+			DisableAutomaticPing:   true,
+			Logger:                 logger.Discard,
+		})
+	}
+	if err != nil {
+		_ = pool.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// ping reaches the server. The first processes to open a new SQLite file race for
+// switching it to WAL, for which SQLite does not wait by itself.
+func ping(ctx context.Context, pool *sql.DB) error {
+	for try := 0; ; try++ {
+		err := pool.PingContext(ctx)
+		if err == nil || try == maxAttempts || !lostRace(err) {
+			return err
+		}
+		if sleep(ctx, longestWait/10) != nil {
+			return err
+		}
+	}
+}
+
+func sqlPool(d *dsn, sqliteOptions string) (*sql.DB, error) {
+	switch d.engine {
+	case engineMySQL:
+		connector, err := mysqldriver.NewConnector(d.mysql)
+		if err != nil {
+			return nil, err
+		}
+		return sql.OpenDB(connector), nil
+	case enginePostgres:
+		return stdlib.OpenDB(*d.pg), nil
+	}
+	file := url.URL{Scheme: "file", Opaque: (&url.URL{Path: d.path}).EscapedPath()}
+	// FULL: what was answered must survive a power cut, or what was built for it leaks.
+	return sql.Open("sqlite3", fmt.Sprintf("%s?_busy_timeout=10000&_foreign_keys=on&_synchronous=FULL&%s",
+		file.String(), sqliteOptions))
+}
+
+func dialector(engine string, pool *sql.DB) gorm.Dialector {
+	switch engine {
+	case engineMySQL:
+		return mysql.New(mysql.Config{Conn: pool, SkipInitializeWithVersion: true})
+	case enginePostgres:
+		return postgres.New(postgres.Config{Conn: pool})
+	}
+	return sqlite.New(sqlite.Config{Conn: pool})
+}
