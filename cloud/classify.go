@@ -66,7 +66,7 @@ func unexpected(err error) (*gophercloud.ErrUnexpectedResponseCode, bool) {
 func classifyAnswer(service, op string, answer *gophercloud.ErrUnexpectedResponseCode, err error) *Error {
 	kind, message, understood := words(answer.Body)
 	e := &Error{
-		Service: service, Op: op, Status: answer.Actual, Message: bounded(message), Err: err,
+		Service: service, Op: op, Status: answer.Actual, Type: bounded(kind), Message: bounded(message), Err: err,
 		RetryAfter: retryAfter(answer.ResponseHeader.Get("Retry-After")),
 	}
 	garbage := !understood && len(answer.Body) > 0

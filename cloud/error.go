@@ -37,6 +37,7 @@ type Error struct {
 	Service    string        // compute, network, image, identity
 	Op         string        // our verb, e.g. "create server"
 	Status     int           // HTTP status; 0 = no answer
+	Type       string        // the service's name of the fault, e.g. IpAddressInUse; "" = not said
 	Message    string        // the service's own words, bounded, without secrets
 	RetryAfter time.Duration // 0 = not said
 	Err        error

@@ -35,6 +35,7 @@ type Session struct {
 // grant is what a login brought.
 type grant struct {
 	token     string
+	project   string // id; "" without project scope
 	catalogue []tokens.CatalogEntry
 	renewAt   time.Time
 }
@@ -73,6 +74,15 @@ func (s *Session) Client(ctx context.Context, e Endpoint) (*gophercloud.ServiceC
 	return s.client(ctx, e, s.ownToken)
 }
 
+// ProjectID returns the id of the project we work in, "" when the session is not scoped to one.
+func (s *Session) ProjectID(ctx context.Context) (string, error) {
+	g, err := s.login(ctx, "")
+	if err != nil {
+		return "", Classify(identity, "log in", err)
+	}
+	return g.project, nil
+}
+
 // ClientAs is Client with another's token, for looking with the eyes of a user. The endpoint
 // still comes from the session's own catalogue. A refused token is class Unauthorized.
 func (s *Session) ClientAs(ctx context.Context, e Endpoint, token string) (*gophercloud.ServiceClient, error) {
@@ -96,7 +106,7 @@ func (s *Session) client(ctx context.Context, e Endpoint, tokenFor tokenSource) 
 	if address == "" {
 		g, err := s.login(ctx, "")
 		if err != nil {
-			return nil, Classify("identity", "log in", err)
+			return nil, Classify(identity, "log in", err)
 		}
 		if address, err = e.find(g.catalogue); err != nil {
 			return nil, &Error{Class: Unavailable, Service: e.Type, Op: "look up endpoint", Err: err}
@@ -177,6 +187,7 @@ func (s *Session) askKeystone(ctx context.Context) (*grant, error) {
 	opts := *s.opts // Create fills in what it is given
 	result := tokens.Create(ctx, client, &opts)
 	var body struct {
+		Project   struct{ ID string }
 		Catalogue []tokens.CatalogEntry `json:"catalog"`
 		Issued    time.Time             `json:"issued_at"`
 		Expires   time.Time             `json:"expires_at"`
@@ -193,5 +204,8 @@ func (s *Session) askKeystone(ctx context.Context) (*grant, error) {
 	if body.Issued.IsZero() {
 		life = body.Expires.Sub(s.now())
 	}
-	return &grant{token: token, catalogue: body.Catalogue, renewAt: s.now().Add(life - min(renewBefore, life/2))}, nil
+	return &grant{
+		token: token, project: body.Project.ID, catalogue: body.Catalogue,
+		renewAt: s.now().Add(life - min(renewBefore, life/2)),
+	}, nil
 }
