@@ -3,7 +3,6 @@
 package compute
 
 import (
-	"context"
 	"time"
 
 	"github.com/ottavino/ottavino/cloud"
@@ -66,56 +65,8 @@ type Interface struct {
 // FixedIP is an address of an interface.
 type FixedIP struct{ SubnetID, Address string }
 
-// Nova drives servers and server groups.
-type Nova struct{}
-
-// NewNova wires a session; it makes no call.
-func NewNova(s *cloud.Session, cfg Config) *Nova { panic("todo") }
-
-// Server reads one server. Gone when Nova has none.
-func (n *Nova) Server(ctx context.Context, id string) (Server, error) { panic("todo") }
-
-// FindServers returns the servers of exactly this name (deleted ones left out), oldest first.
-func (n *Nova) FindServers(ctx context.Context, name string) ([]Server, error) { panic("todo") }
-
-// CreateServer asks for a server and returns as soon as Nova took it.
-func (n *Nova) CreateServer(ctx context.Context, spec ServerSpec) (Server, error) { panic("todo") }
-
-// DeleteServer asks Nova to delete; an absent server is no error. It does not wait.
-func (n *Nova) DeleteServer(ctx context.Context, id string) error { panic("todo") }
-
-// Interfaces lists a server's NICs.
-func (n *Nova) Interfaces(ctx context.Context, serverID string) ([]Interface, error) { panic("todo") }
-
-// AttachPort plugs a port; already plugged into this server is no error.
-func (n *Nova) AttachPort(ctx context.Context, serverID, portID string) error { panic("todo") }
-
-// DetachPort unplugs a port; not plugged, or no such server, is no error.
-func (n *Nova) DetachPort(ctx context.Context, serverID, portID string) error { panic("todo") }
-
-// EnsureServerGroup finds the group by name or makes it with the policy.
-func (n *Nova) EnsureServerGroup(ctx context.Context, name, policy string) (id string, err error) {
-	panic("todo")
-}
-
-// DeleteServerGroup deletes a group; absent is no error.
-func (n *Nova) DeleteServerGroup(ctx context.Context, id string) error { panic("todo") }
-
-// ListServers returns our servers: name prefix "amphora-" or metadata octavia-amphora-id. For orphan hunting.
-func (n *Nova) ListServers(ctx context.Context) ([]Server, error) { panic("todo") }
-
 // Image is a Glance image.
 type Image struct {
 	ID, Name string
 	Created  time.Time
 }
-
-// Glance selects images.
-type Glance struct{}
-
-// NewGlance wires a session; it makes no call.
-func NewGlance(s *cloud.Session, e cloud.Endpoint) *Glance { panic("todo") }
-
-// NewestImage returns the newest active image with the tag, of the owner when not "". None: class Final
-// with a message that names tag and owner.
-func (g *Glance) NewestImage(ctx context.Context, tag, owner string) (Image, error) { panic("todo") }
