@@ -23,7 +23,7 @@ type marks struct {
 	poolID     string // its listeners; with pool also itself
 	pool       bool
 	listenerID string
-	policyID   string
+	policyID   string // itself and its listener
 }
 
 // change runs fn in a transaction that has locked the load balancer's row, so that what fn
@@ -59,16 +59,9 @@ func (c *change) take(ctx context.Context, r db.QuotaResource, n int) error {
 
 // mark makes parents and users of a changed object pending.
 func (c *change) mark(ctx context.Context, m marks) error {
-	listeners := []string{}
-	if m.poolID != "" {
-		users, err := c.tx.ListenersOfPool(ctx, m.poolID)
-		if err != nil {
-			return err
-		}
-		listeners = append(listeners, users...)
-	}
-	if m.listenerID != "" {
-		listeners = append(listeners, m.listenerID)
+	listeners, err := c.usersOf(ctx, m)
+	if err != nil {
+		return err
 	}
 	if len(listeners) > 0 {
 		if err := c.tx.MarkPending(ctx, db.KindListener, db.PendingUpdate, listeners...); err != nil {
@@ -84,6 +77,23 @@ func (c *change) mark(ctx context.Context, m marks) error {
 		return nil
 	}
 	return c.tx.MarkPending(ctx, db.KindL7Policy, db.PendingUpdate, m.policyID)
+}
+
+// usersOf are the listeners that a change of the marked objects concerns.
+func (c *change) usersOf(ctx context.Context, m marks) ([]string, error) {
+	switch {
+	case m.poolID != "":
+		return c.tx.ListenersOfPool(ctx, m.poolID)
+	case m.policyID != "":
+		p, err := db.Get[db.L7Policy](ctx, c.tx, m.policyID)
+		if err != nil {
+			return nil, err
+		}
+		return []string{p.ListenerID}, nil
+	case m.listenerID != "":
+		return []string{m.listenerID}, nil
+	}
+	return nil, nil
 }
 
 // mutable tests a pool or L7 policy whose children are to change. With AcceptPending only

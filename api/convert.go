@@ -99,6 +99,9 @@ func (o *object) url(name string) field[string] {
 		if json.Unmarshal(raw, &s) != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || (r >= 0x7f && r <= 0x9f) }) {
 			return "", bad
 		}
+		if utf8.RuneCountInString(s) > 255 {
+			return "", wrongValue("Value should have a maximum character requirement of 255")
+		}
 		u, err := url.Parse(s)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 			return "", bad
@@ -281,6 +284,3 @@ func booleanOf(raw json.RawMessage) (bool, error) {
 	}
 	return false, wrongBody("Value not an unambiguous boolean: " + text)
 }
-
-// rawOf takes a value as it is.
-func rawOf(raw json.RawMessage) (json.RawMessage, error) { return raw, nil }

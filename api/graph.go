@@ -26,19 +26,9 @@ func (in *poolIn) reference() bool {
 func planGraph(in *loadBalancerIn) (graph, error) {
 	g := graph{listeners: in.listeners.value}
 	g.pools = append(g.pools, in.pools.value...)
-	var wanted []string
-	for i := range g.listeners {
-		p := g.listeners[i].defaultPool
-		if !p.given() {
-			continue
-		}
-		if p.value.name.or("") == "" {
-			return g, Invalid("Pools must be named when creating a fully populated loadbalancer.")
-		}
-		wanted = append(wanted, p.value.name.value)
-		if !p.value.reference() {
-			g.pools = append(g.pools, p.value)
-		}
+	wanted, err := g.gather()
+	if err != nil {
+		return g, err
 	}
 	defined := map[string]bool{}
 	for i := range g.pools {
@@ -54,6 +44,31 @@ func planGraph(in *loadBalancerIn) (graph, error) {
 		}
 	}
 	return g, nil
+}
+
+// gather adds the pools that are defined where they are used, and returns the names of all
+// that are used.
+func (g *graph) gather() ([]string, error) {
+	var wanted []string
+	for i := range g.listeners {
+		used := []field[poolIn]{g.listeners[i].defaultPool}
+		for _, p := range g.listeners[i].policies.value {
+			used = append(used, p.pool)
+		}
+		for _, p := range used {
+			if !p.given() {
+				continue
+			}
+			if p.value.name.or("") == "" {
+				return nil, Invalid("Pools must be named when creating a fully populated loadbalancer.")
+			}
+			wanted = append(wanted, p.value.name.value)
+			if !p.value.reference() {
+				g.pools = append(g.pools, p.value)
+			}
+		}
+	}
+	return wanted, nil
 }
 
 // insert writes the rows of the graph.
@@ -150,6 +165,49 @@ func (c *change) insertNestedListener(ctx context.Context, in listenerIn, pools 
 		}
 		in.defaultPoolID = field[string]{set: true, value: pool.ID}
 	}
-	_, err := createListener(ctx, c, &in)
-	return err
+	l, err := createListener(ctx, c, &in)
+	if err != nil {
+		return err
+	}
+	if l.Protocol == protocolPrometheus && len(in.policies.value) > 0 {
+		return BadRequest(prometheusChildren)
+	}
+	for _, p := range in.policies.value {
+		if err := c.insertNestedPolicy(ctx, l, p, pools); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *change) insertNestedPolicy(ctx context.Context, l *db.Listener, body policyIn, pools map[string]*db.Pool) error {
+	in, err := body.consistent()
+	if err != nil {
+		return err
+	}
+	in.listenerID = wordOf(l.ID)
+	if in.pool.given() {
+		pool := pools[in.pool.value.name.value]
+		if err := matchProtocols(l.Protocol, pool.Protocol); err != nil {
+			return err
+		}
+		in.poolID = wordOf(pool.ID)
+	}
+	p, err := c.insertPolicy(ctx, &in)
+	if err != nil {
+		return err
+	}
+	if len(in.rules.value) > mostRules {
+		return tooManyRules(p.ID)
+	}
+	for _, r := range in.rules.value {
+		r.policyID = p.ID
+		if err := checkRule(r.row()); err != nil {
+			return err
+		}
+		if _, err := createRule(ctx, c, &r); err != nil {
+			return err
+		}
+	}
+	return nil
 }

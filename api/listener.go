@@ -16,6 +16,7 @@ type listenerIn struct {
 	port, connectionLimit                 field[int]
 	defaultPoolID                         field[string]
 	defaultPool                           field[poolIn]
+	policies                              field[[]policyIn]
 	tlsRef, clientCA, clientCRL           field[string]
 	clientAuth, ciphers                   field[string]
 	sniRefs, cidrs, versions, alpn, tags  field[[]string]
@@ -31,8 +32,8 @@ func decodeListener(o *object) listenerIn {
 	in.lbID = o.uuid("loadbalancer_id")
 	o.projectID() // accepted and ignored: the load balancer's counts
 	decodeListenerIdentity(o, &in)
-	if in.defaultPool.given() {
-		o.refuse("default_pool can only be created with its load balancer")
+	if in.defaultPool.given() || len(in.policies.value) > 0 {
+		o.refuse("default_pool and l7policies can only be created with their load balancer")
 	}
 	return in
 }
@@ -50,9 +51,7 @@ func decodeListenerIdentity(o *object, in *listenerIn) {
 	o.need("protocol_port")
 	in.port = o.integer("protocol_port", 1, 65535)
 	in.defaultPool = nested(o, "default_pool", decodeNestedPool)
-	if n := list(o, "l7policies", rawOf); len(n.value) > 0 {
-		o.err = unsupportedAction("L7 policies are not implemented yet.")
-	}
+	in.policies = nestedList(o, "l7policies", decodeNestedPolicy)
 }
 
 func decodeListenerChange(o *object) listenerIn {

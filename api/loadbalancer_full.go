@@ -19,7 +19,13 @@ type loadBalancerFull struct {
 
 type listenerFull struct {
 	listenerOut
-	LoadBalancers none `json:"loadbalancers,omitempty"`
+	LoadBalancers none         `json:"loadbalancers,omitempty"`
+	L7Policies    []policyFull `json:"l7policies"`
+}
+
+type policyFull struct {
+	policyOut
+	Rules []ruleOut `json:"rules"`
 }
 
 type poolFull struct {
@@ -45,18 +51,14 @@ func viewFull(ctx context.Context, tx *db.Tx, id string) (*loadBalancerFull, err
 	if err != nil {
 		return nil, err
 	}
-	out := &loadBalancerFull{loadBalancerOut: views[0], Listeners: []listenerFull{}, Pools: []poolFull{}}
+	out := &loadBalancerFull{loadBalancerOut: views[0]}
 	below := db.ListQuery{Filters: []db.Filter{{Column: "load_balancer_id", Value: id}}}
 	listeners, err := db.List[db.Listener](ctx, tx, below)
 	if err != nil {
 		return nil, err
 	}
-	listenerViews, err := viewListeners(ctx, tx, listeners)
-	if err != nil {
+	if out.Listeners, err = viewFullListeners(ctx, tx, listeners); err != nil {
 		return nil, err
-	}
-	for _, l := range listenerViews {
-		out.Listeners = append(out.Listeners, listenerFull{listenerOut: l})
 	}
 	pools, err := db.List[db.Pool](ctx, tx, below)
 	if err != nil {
@@ -64,6 +66,49 @@ func viewFull(ctx context.Context, tx *db.Tx, id string) (*loadBalancerFull, err
 	}
 	out.Pools, err = viewFullPools(ctx, tx, pools)
 	return out, err
+}
+
+func viewFullListeners(ctx context.Context, tx *db.Tx, rows []db.Listener) ([]listenerFull, error) {
+	views, err := viewListeners(ctx, tx, rows)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]listenerFull, len(rows))
+	for i := range views {
+		out[i].listenerOut = views[i]
+		if out[i].L7Policies, err = viewFullPolicies(ctx, tx, rows[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// viewFullPolicies reads the policies of a listener, by position, with their rules.
+func viewFullPolicies(ctx context.Context, tx *db.Tx, listenerID string) ([]policyFull, error) {
+	rows, err := db.List[db.L7Policy](ctx, tx, db.ListQuery{
+		Filters: []db.Filter{{Column: "listener_id", Value: listenerID}}, Sort: []db.Order{{Column: "position"}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	views, err := viewPolicies(ctx, tx, rows)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]policyFull, len(rows))
+	for i := range views {
+		out[i].policyOut = views[i]
+		rules, err := db.List[db.L7Rule](ctx, tx, db.ListQuery{
+			Filters: []db.Filter{{Column: "l7policy_id", Value: rows[i].ID}},
+		})
+		if err != nil {
+			return nil, err
+		}
+		if out[i].Rules, err = viewRules(ctx, tx, rules); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 func viewFullPools(ctx context.Context, tx *db.Tx, rows []db.Pool) ([]poolFull, error) {

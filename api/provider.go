@@ -45,11 +45,3 @@ func unsupportedOption(text string) *Fault {
 		Text:   "Provider 'amphora' does not support a requested option: " + text,
 	}
 }
-
-// unsupportedAction is a provider's 501 for a call that amphorae do not know.
-func unsupportedAction(text string) *Fault {
-	return &Fault{
-		Status: http.StatusNotImplemented,
-		Text:   "Provider 'amphora' does not support a requested action: " + text,
-	}
-}

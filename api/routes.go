@@ -39,6 +39,8 @@ func (s *Server) resources() []mounter {
 		s.pools(),
 		s.members(),
 		s.healthMonitors(),
+		s.policies(),
+		s.rules(),
 		s.quotas(),
 	}
 }
@@ -50,6 +52,7 @@ func (s *Server) extras(g *echo.Group) {
 	g.GET("/loadbalancers/:id/status", s.statusTree)
 	g.GET("/loadbalancers/:id/statuses", s.statusTree)
 	g.GET("/loadbalancers/:id/stats", s.loadBalancerStats)
+	g.PUT("/loadbalancers/:id/failover", s.failover)
 	g.GET("/listeners/:id/stats", s.listenerStats)
 	g.PUT("/pools/:parent/members", s.updateMembers)
 	g.GET("/quotas/:id", s.showQuota) // never 404, so not the collection's
@@ -57,11 +60,13 @@ func (s *Server) extras(g *echo.Group) {
 	g.DELETE("/quotas/:id", s.deleteQuota)
 	g.GET("/quotas/:id/default", s.defaultQuota)
 	g.GET("/providers", s.providers)
-	for _, plural := range []string{"loadbalancers", "listeners", "pools", "healthmonitors"} {
+	for _, plural := range []string{"loadbalancers", "listeners", "pools", "healthmonitors", "l7policies"} {
 		g.PUT("/"+plural, lacksID("id"))
 		g.DELETE("/"+plural, lacksID("id"))
 	}
 	g.DELETE("/pools/:parent/members", lacksID("id"))
+	g.PUT("/l7policies/:parent/rules", lacksID("id"))
+	g.DELETE("/l7policies/:parent/rules", lacksID("id"))
 	g.PUT("/quotas", lacksID("project_id"))
 	g.DELETE("/quotas", lacksID("project_id"))
 }
