@@ -2,7 +2,11 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // ListQuery says which rows List returns, in which order and how many. The zero value
@@ -56,7 +60,60 @@ func (e *MarkerError) Error() string { return fmt.Sprintf("no row with the marke
 
 // List reads the rows of a resource in at most two queries (one when there is no marker).
 // The result is never nil. Errors: *UnknownColumnError, *MarkerError.
-func List[M any](ctx context.Context, tx *Tx, q ListQuery) ([]M, error) { panic("todo") }
+func List[M any](ctx context.Context, tx *Tx, q ListQuery) ([]M, error) {
+	l, err := newLister[M](tx)
+	if err != nil {
+		return nil, err
+	}
+	conditions, err := l.conditions(q)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := l.sortKeys(q.Sort)
+	if err != nil {
+		return nil, err
+	}
+	if q.Marker != nil {
+		after, err := l.after(ctx, keys, *q.Marker, q.Reverse)
+		if err != nil {
+			return nil, err
+		}
+		conditions = append(conditions, after)
+	}
+	g := l.from(ctx).Select(l.quote(l.table.Table) + ".*")
+	for _, c := range conditions {
+		g = g.Where(c)
+	}
+	for _, k := range keys {
+		g = g.Order(l.orderBy(k))
+	}
+	if q.Limit > 0 {
+		g = g.Limit(q.Limit)
+	}
+	rows := []M{}
+	if err := g.Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list %s rows: %w", resourceOf[M](), err)
+	}
+	return rows, nil
+}
 
 // Live is Get for what the API shows: DELETED rows and nil-UUID placeholders are *NotFoundError.
-func Live[M any](ctx context.Context, tx *Tx, id string) (*M, error) { panic("todo") }
+func Live[M any](ctx context.Context, tx *Tx, id string) (*M, error) {
+	l, err := newLister[M](tx)
+	if err != nil {
+		return nil, err
+	}
+	g := l.from(ctx).Where(clause.Eq{Column: l.primary(), Value: id})
+	for _, c := range l.live() {
+		g = g.Where(c)
+	}
+	row := new(M)
+	err = g.Take(row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, &NotFoundError{Resource: resourceOf[M](), ID: id}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", resourceOf[M](), id, err)
+	}
+	return row, nil
+}

@@ -45,20 +45,30 @@ type Lease struct {
 const maxText = 8 << 10
 
 // Touch raises the load balancer's work generation and makes it due now, creating its row.
-// The commit of this transaction wakes local workers (see Store.Wake).
-func (tx *Tx) Touch(ctx context.Context, lbID string) error { return tx.due(ctx, lbID, tx.millis(), 1) }
-
-// TouchFor is Touch that also stores the id of the request that made the change; "" keeps the old one.
-func (tx *Tx) TouchFor(ctx context.Context, lbID, requestID string) error {
-	if err := tx.Touch(ctx, lbID); err != nil || requestID == "" {
+// The commit of this transaction wakes local workers (see Store.Wake). The row gets the
+// request id that WithRequestID put into ctx.
+func (tx *Tx) Touch(ctx context.Context, lbID string) error {
+	if err := tx.due(ctx, lbID, tx.millis(), 1); err != nil {
 		return err
 	}
+	request, ok := ctx.Value(requestKey{}).(string)
+	if !ok {
+		return nil
+	}
 	err := tx.db.WithContext(ctx).Model(&Work{}).Where("load_balancer_id = ?", lbID).
-		UpdateColumn("request_id", requestID).Error
+		UpdateColumn("request_id", request).Error
 	if err != nil {
 		return fmt.Errorf("store request of load balancer %s: %w", lbID, err)
 	}
 	return nil
+}
+
+type requestKey struct{}
+
+// WithRequestID returns a context whose Touch (BeginChange, BeginDelete …) remembers the id of
+// the API request that made the change, for Lease.RequestID.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey{}, id)
 }
 
 // Schedule makes the load balancer due at the given time at the latest, without raising the
@@ -138,44 +148,38 @@ WHERE lease_until <= ? AND run_after IS NULL) AS due ORDER BY since, load_balanc
 // isDue guards a claim; its three arguments are the time.
 const isDue = `((run_after <= ? AND (lease_until IS NULL OR lease_until <= ?)) OR (run_after IS NULL AND lease_until <= ?))`
 
+// claim leases the first n of the given rows that are still due and that nobody else holds locked.
 func (tx *Tx) claim(ctx context.Context, owner string, ids []string, n int, d time.Duration) ([]Lease, error) {
 	now := tx.millis()
-	g := tx.db.WithContext(ctx)
-	read := g
+	read := tx.db.WithContext(ctx)
 	if tx.engine != engineSQLite {
-		read = g.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
+		read = read.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
 	}
 	var rows []Work
-	err := read.Where("load_balancer_id IN ? AND "+isDue, ids, now, now, now).Find(&rows).Error
-	if err != nil {
+	if err := read.Where("load_balancer_id IN ? AND "+isDue, ids, now, now, now).Find(&rows).Error; err != nil {
 		return nil, err
 	}
-	order := make(map[string]int, len(ids))
-	for i, id := range ids {
-		order[id] = i
-	}
 	slices.SortFunc(rows, func(a, b Work) int {
-		return cmp.Compare(order[a.LoadBalancerID], order[b.LoadBalancerID])
+		return cmp.Compare(slices.Index(ids, a.LoadBalancerID), slices.Index(ids, b.LoadBalancerID))
 	})
-	until := now.Add(d).Truncate(time.Millisecond)
-	leases := make([]Lease, 0, min(n, len(rows)))
+	var leases []Lease
 	for _, w := range rows[:min(n, len(rows))] {
+		l := Lease{
+			LoadBalancerID: w.LoadBalancerID, Owner: owner, Token: w.LeaseToken + 1, Generation: w.Generation,
+			Attempts: w.Attempts, LastError: w.LastError, RequestID: w.RequestID, Until: now.Add(d).Truncate(time.Millisecond),
+		}
 		// A null run_after during the lease: what is there at its end was asked for meanwhile.
-		update := g.Model(&Work{}).
+		update := tx.db.WithContext(ctx).Model(&Work{}).
 			Where("load_balancer_id = ? AND lease_token = ? AND "+isDue, w.LoadBalancerID, w.LeaseToken, now, now, now).
 			UpdateColumns(map[string]any{
-				"lease_owner": owner, "lease_token": w.LeaseToken + 1, "lease_until": until, "run_after": nil,
+				"lease_owner": owner, "lease_token": l.Token, "lease_until": l.Until, "run_after": nil,
 			})
 		if update.Error != nil {
 			return nil, update.Error
 		}
-		if update.RowsAffected == 0 {
-			continue
+		if update.RowsAffected == 1 {
+			leases = append(leases, l)
 		}
-		leases = append(leases, Lease{
-			LoadBalancerID: w.LoadBalancerID, Owner: owner, Token: w.LeaseToken + 1, Generation: w.Generation,
-			Attempts: w.Attempts, LastError: w.LastError, RequestID: w.RequestID, Until: until,
-		})
 	}
 	return leases, nil
 }
@@ -316,4 +320,3 @@ func clip(s string) string {
 	}
 	return s
 }
-
