@@ -108,7 +108,11 @@ func (s *Session) client(ctx context.Context, e Endpoint, tokenFor tokenSource) 
 		if err != nil {
 			return nil, Classify(identity, "log in", err)
 		}
-		if address, err = e.find(g.catalogue); err != nil {
+		address, err = e.find(g.catalogue)
+		if err != nil && e.Type == identity {
+			address, err = s.auth.URL, nil // where we just were
+		}
+		if err != nil {
 			return nil, &Error{Class: Unavailable, Service: e.Type, Op: "look up endpoint", Err: err}
 		}
 	}
