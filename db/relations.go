@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
@@ -141,15 +140,14 @@ JOIN l7rule r ON r.l7policy_id = p.id WHERE r.id = ?`,
 // LoadBalancerOf returns the load balancer that an object belongs to; "" for an amphora
 // that has none. Absent object: *NotFoundError.
 func (tx *Tx) LoadBalancerOf(ctx context.Context, kind Kind, id string) (string, error) {
-	var root *string
-	err := tx.db.WithContext(ctx).Raw(rootQueries[kind], id).Take(&root).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return "", &NotFoundError{Resource: string(kind), ID: id}
-	}
-	if err != nil {
+	var roots []*string
+	if err := tx.db.WithContext(ctx).Raw(rootQueries[kind], id).Scan(&roots).Error; err != nil {
 		return "", fmt.Errorf("find load balancer of %s %s: %w", kind, id, err)
 	}
-	return deref(root), nil
+	if len(roots) == 0 {
+		return "", &NotFoundError{Resource: string(kind), ID: id}
+	}
+	return deref(roots[0]), nil
 }
 
 // one reads the rows whose column is one of ids, at most one for each id.
