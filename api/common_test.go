@@ -214,6 +214,7 @@ func TestHTTP(t *testing.T) {
 		{"GET", "/healthcheck", "", [2]string{}, 404, `{"code":404,"title":"Not Found","description":""}`},
 		{"PATCH", lbs, "", [2]string{}, 405, `{"code":405,"title":"Method Not Allowed","description":""}`},
 		{"HEAD", lbs, "", [2]string{}, 405, ""},
+		{"OPTIONS", lbs, "", [2]string{}, 200, ""},
 		{"GET", "/v2", "", [2]string{}, 200, `"v2"`},
 		{"GET", "/v2.0/lbaas/", "", [2]string{}, 200, `"v2"`},
 		{"GET", "/v2?x=1", "", [2]string{}, 400, `{"faultcode":"Client","faultstring":"Unknown argument: \"x\"","debuginfo":null}`},

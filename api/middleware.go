@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -64,7 +63,17 @@ func rewritePath(next echo.HandlerFunc) echo.HandlerFunc {
 			path = strings.TrimSuffix(path, ".json")
 		}
 		path = "/" + strings.Trim(path, "/")
-		c.Request().URL = &url.URL{Scheme: u.Scheme, Host: u.Host, Path: path, RawQuery: u.RawQuery}
+		u.Path, u.RawPath = path, "" // in place: the router looks at the request it was given
+		return next(c)
+	}
+}
+
+// options answers OPTIONS of anything.
+func options(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().Method == http.MethodOptions {
+			return c.NoContent(http.StatusOK)
+		}
 		return next(c)
 	}
 }

@@ -2,16 +2,13 @@ package api
 
 import (
 	"fmt"
-	"net/http"
 
 	"github.com/labstack/echo/v4"
 )
 
 // routes mounts everything below both version prefixes, with and without /lbaas.
 func (s *Server) routes() {
-	s.echo.RouteNotFound("/*", func(echo.Context) error { return echo.ErrNotFound })
 	s.echo.Any("/", s.versions)
-	s.echo.OPTIONS("/*", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
 	if s.cfg.HealthcheckEnabled {
 		s.echo.Any("/healthcheck", s.healthcheck)
 	}
