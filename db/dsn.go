@@ -89,7 +89,6 @@ func mysqlConfig(u *url.URL) (*mysql.Config, error) {
 	c.Logger = &mysql.NopLogger{} // what it would say is in the errors
 	c.Params = map[string]string{
 		"sql_mode":                 "'TRADITIONAL'",
-		"transaction_isolation":    "'READ-COMMITTED'",
 		"time_zone":                "'+00:00'",
 		"innodb_lock_wait_timeout": "10",
 	}

@@ -3,6 +3,8 @@ package db
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/url"
 
@@ -23,11 +25,17 @@ func openPools(ctx context.Context, d *dsn, cfg Config) (write, read *gorm.DB, e
 	if d.engine == engineSQLite {
 		writers = 1 // SQLite has one writer: queueing here is fair and needs no polling of its lock
 	}
-	write, err = openPool(ctx, d, cfg, writers, "_txlock=immediate&_journal_mode=WAL")
+	write, err = openPool(ctx, d, cfg, writers, session{
+		sqlite: "_txlock=immediate&_journal_mode=WAL",
+		mysql:  "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	read, err = openPool(ctx, d, cfg, readers, "_query_only=1")
+	read, err = openPool(ctx, d, cfg, readers, session{
+		sqlite: "_query_only=1",
+		mysql:  "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+	})
 	if err != nil {
 		if pool, e := write.DB(); e == nil {
 			_ = pool.Close()
@@ -37,9 +45,15 @@ func openPools(ctx context.Context, d *dsn, cfg Config) (write, read *gorm.DB, e
 	return write, read, nil
 }
 
-// openPool opens one pool and reaches the server. sqliteOptions matter on SQLite only.
-func openPool(ctx context.Context, d *dsn, cfg Config, size int, sqliteOptions string) (*gorm.DB, error) {
-	pool, err := sqlPool(d, sqliteOptions)
+// session is how the connections of a pool are set up.
+type session struct {
+	sqlite string // options of the driver
+	mysql  string // first statement; what it sets has other names as a variable in each version
+}
+
+// openPool opens one pool and reaches the server.
+func openPool(ctx context.Context, d *dsn, cfg Config, size int, set session) (*gorm.DB, error) {
+	pool, err := sqlPool(d, set)
 	if err != nil {
 		return nil, err
 	}
@@ -76,21 +90,21 @@ func ping(ctx context.Context, pool *sql.DB) error {
 	}
 }
 
-func sqlPool(d *dsn, sqliteOptions string) (*sql.DB, error) {
+func sqlPool(d *dsn, set session) (*sql.DB, error) {
 	switch d.engine {
 	case engineMySQL:
 		connector, err := mysqldriver.NewConnector(d.mysql)
 		if err != nil {
 			return nil, err
 		}
-		return sql.OpenDB(connector), nil
+		return sql.OpenDB(&preparing{connector, set.mysql}), nil
 	case enginePostgres:
 		return stdlib.OpenDB(*d.pg), nil
 	}
 	file := url.URL{Scheme: "file", Opaque: (&url.URL{Path: d.path}).EscapedPath()}
 	// FULL: what was answered must survive a power cut, or what was built for it leaks.
 	return sql.Open("sqlite3", fmt.Sprintf("%s?_busy_timeout=10000&_foreign_keys=on&_synchronous=FULL&%s",
-		file.String(), sqliteOptions))
+		file.String(), set.sqlite))
 }
 
 func dialector(engine string, pool *sql.DB) gorm.Dialector {
@@ -101,4 +115,26 @@ func dialector(engine string, pool *sql.DB) gorm.Dialector {
 		return postgres.New(postgres.Config{Conn: pool})
 	}
 	return sqlite.New(sqlite.Config{Conn: pool})
+}
+
+// preparing runs a first statement on every connection.
+type preparing struct {
+	driver.Connector
+	statement string
+}
+
+// Connect implements driver.Connector.
+func (p *preparing) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := p.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	execer, ok := conn.(driver.ExecerContext)
+	if !ok {
+		return nil, errors.Join(errors.New("driver cannot run statements"), conn.Close())
+	}
+	if _, err := execer.ExecContext(ctx, p.statement, nil); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }

@@ -95,7 +95,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Store, error) {
 			return s, nil
 		}
 		err = fmt.Errorf("open %s database: %w", d.engine, d.redact(err))
-		if ctx.Err() != nil || (cfg.MaxRetries >= 0 && try > cfg.MaxRetries) {
+		if ctx.Err() != nil || (cfg.MaxRetries >= 0 && try >= cfg.MaxRetries) {
 			return nil, err
 		}
 		log.WarnContext(ctx, "database not reachable", slog.Int("try", try), slog.Any("error", err))
@@ -205,9 +205,13 @@ func (s *Store) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 // Read runs fn in a transaction that never writes and never waits for writers. All its
 // queries see the database as it was at the first.
 func (s *Store) Read(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	var snapshot sql.TxOptions // on MariaDB and SQLite the connections are set so
+	if s.engine == enginePostgres {
+		snapshot = sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
 	return s.read.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 		return fn(ctx, &Tx{db: g, engine: s.engine, now: s.now})
-	}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	}, &snapshot)
 }
 
 // Now is the store's clock, UTC, whole seconds.

@@ -1,0 +1,26 @@
+package db
+
+import "database/sql"
+
+// Pool gives tests the connections for writing, to look at what is really in the database.
+func (s *Store) Pool() *sql.DB {
+	pool, err := s.db.DB()
+	if err != nil {
+		panic(err)
+	}
+	return pool
+}
+
+// ParseURL makes a DSN of a URL, for tests: MariaDB's or PostgreSQL's connection string, or SQLite's path.
+func ParseURL(raw string) (string, error) {
+	d, err := parseURL(raw)
+	switch {
+	case err != nil:
+		return "", err
+	case d.mysql != nil:
+		return d.mysql.FormatDSN(), nil
+	case d.pg != nil:
+		return d.pg.ConnString(), nil
+	}
+	return d.path, nil
+}
