@@ -32,6 +32,7 @@ func (n *Nova) AttachPort(ctx context.Context, serverID, portID string) error {
 	err := n.service.Do(ctx, cloud.Call{
 		Op: "attach port", Method: http.MethodPost, Path: "servers/" + cloud.ID(serverID) + "/os-interface",
 		In: map[string]any{"interfaceAttachment": map[string]string{"port_id": portID}}, Out: &out,
+		OK: []int{http.StatusOK},
 	})
 	refusal := inUse(err)
 	if refusal == nil {

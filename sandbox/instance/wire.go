@@ -47,8 +47,8 @@ func netlinkAddr(p netip.Prefix) *netlink.Addr {
 	}}
 }
 
-// outer is the name of the end of a NIC's veth pair that is in the bridge.
-func (n NIC) outer() string { return "tap" + n.PortID[:min(11, len(n.PortID))] }
+// Outer is the name of the end of a NIC's veth pair that is in the bridge.
+func (n NIC) Outer() string { return "tap" + n.PortID[:min(11, len(n.PortID))] }
 
 // Plug adds a NIC to the running instance; its name there is the next free ethN.
 func (i *Instance) Plug(nic NIC) error {
@@ -103,7 +103,7 @@ func plug(nic NIC, pid int) error {
 		return err
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = nic.outer()
+	attrs.Name = nic.Outer()
 	attrs.MTU = max(nic.MTU, 0)
 	attrs.MasterIndex = bridge.Attrs().Index
 	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: name, PeerHardwareAddr: mac, PeerNamespace: netlink.NsFd(ns)}
@@ -147,7 +147,7 @@ func freeName(h *netlink.Handle) (string, error) {
 }
 
 func unplug(nic NIC) error {
-	link, err := netlink.LinkByName(nic.outer())
+	link, err := netlink.LinkByName(nic.Outer())
 	if err != nil {
 		return nil // went with the instance
 	}

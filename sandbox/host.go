@@ -1,0 +1,154 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/ottavino/ottavino/sandbox/instance"
+	"github.com/ottavino/ottavino/sandbox/neutron"
+	"github.com/ottavino/ottavino/sandbox/nova"
+)
+
+// host runs Nova's servers as instances: the images are one, and it runs the amphora agent.
+type host struct {
+	dir, agent string
+	network    *neutron.Neutron
+
+	mu      sync.Mutex
+	running map[string]*instance.Instance
+	bridges map[string]string // network id → bridge
+}
+
+func newHost(dir, agent string, network *neutron.Neutron) *host {
+	return &host{dir: dir, agent: agent, network: network, running: map[string]*instance.Instance{}, bridges: map[string]string{}}
+}
+
+// bridge makes the bridge of a network, with an address for the controller or the gateway.
+func (h *host) bridge(networkID string, address netip.Prefix) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	name := "br" + networkID[:11]
+	if err := instance.MakeBridge(name, address); err != nil {
+		return err
+	}
+	h.bridges[networkID] = name
+	return nil
+}
+
+func (h *host) nic(p neutron.Port, configured bool) (instance.NIC, error) {
+	network, _ := h.network.Network(p.NetworkID)
+	h.mu.Lock()
+	nic := instance.NIC{PortID: p.ID, MAC: p.MACAddress, Bridge: h.bridges[p.NetworkID], MTU: network.MTU}
+	h.mu.Unlock()
+	if !configured {
+		return nic, nil
+	}
+	for _, ip := range p.FixedIPs {
+		subnet, _ := h.network.Subnet(ip.SubnetID)
+		prefix, err := netip.ParsePrefix(subnet.CIDR)
+		if err != nil {
+			return nic, err
+		}
+		addr, err := netip.ParseAddr(ip.IPAddress)
+		if err != nil {
+			return nic, err
+		}
+		nic.Addresses = append(nic.Addresses, netip.PrefixFrom(addr, prefix.Bits()))
+	}
+	return nic, nil
+}
+
+// Boot implements nova.Host.
+func (h *host) Boot(ctx context.Context, m nova.Machine) error {
+	s := instance.Spec{
+		ID: m.ID, Name: m.Name, Files: m.Files,
+		Command: []string{h.agent, "--config-file", "/etc/octavia/amphora-agent.conf"},
+	}
+	for _, p := range m.Ports {
+		nic, err := h.nic(p, true)
+		if err != nil {
+			return err
+		}
+		s.NICs = append(s.NICs, nic)
+	}
+	return h.run(ctx, s)
+}
+
+func (h *host) run(ctx context.Context, s instance.Spec) error {
+	i, err := instance.Boot(ctx, h.dir, s)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.running[s.ID] = i
+	return nil
+}
+
+func (h *host) find(serverID string) (*instance.Instance, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i, ok := h.running[serverID]
+	if !ok {
+		return nil, fmt.Errorf("no instance %s is running", serverID)
+	}
+	return i, nil
+}
+
+// Plug implements nova.Host.
+func (h *host) Plug(serverID string, p neutron.Port) error {
+	i, err := h.find(serverID)
+	if err != nil {
+		return err
+	}
+	nic, err := h.nic(p, false)
+	if err != nil {
+		return err
+	}
+	return i.Plug(nic)
+}
+
+// Unplug implements nova.Host.
+func (h *host) Unplug(serverID, portID string) error {
+	i, err := h.find(serverID)
+	if err != nil {
+		return nil
+	}
+	return i.Unplug(portID)
+}
+
+// Kill implements nova.Host.
+func (h *host) Kill(serverID string) {
+	h.mu.Lock()
+	i := h.running[serverID]
+	delete(h.running, serverID)
+	h.mu.Unlock()
+	if i != nil {
+		i.Kill()
+	}
+}
+
+// ids are the instances that have not been killed.
+func (h *host) ids() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []string
+	for id := range h.running {
+		out = append(out, id)
+	}
+	return out
+}
+
+func (h *host) close() error {
+	for _, id := range h.ids() {
+		h.Kill(id)
+	}
+	var errs []error
+	for _, name := range h.bridges {
+		errs = append(errs, instance.RemoveBridge(name))
+	}
+	return errors.Join(errs...)
+}
