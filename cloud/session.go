@@ -213,3 +213,6 @@ func (s *Session) askKeystone(ctx context.Context) (*grant, error) {
 		renewAt: s.now().Add(life - min(renewBefore, life/2)),
 	}, nil
 }
+
+// String hides what is inside: credentials and tokens.
+func (s *Session) String() string { return "session at " + s.auth.URL }
