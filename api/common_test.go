@@ -38,7 +38,11 @@ func (f *fixture) tree() tree {
 // TestEveryResource walks all collections through what they have in common.
 func TestEveryResource(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testEveryResource)
+}
+
+func testEveryResource(t *testing.T, f *fixture) {
+	t.Helper()
 	x := f.tree()
 	other := f.as("member,reader", foreign)
 	for _, c := range []struct{ plural, singular, path, id, post, title, arg string }{
@@ -119,7 +123,11 @@ func TestEveryResource(t *testing.T) {
 
 func TestLists(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(c *api.Config, _ *api.Deps) { c.PaginationMaxLimit = 4 })
+	onEach(t, testLists, func(c *api.Config, _ *api.Deps) { c.PaginationMaxLimit = 4 })
+}
+
+func testLists(t *testing.T, f *fixture) {
+	t.Helper()
 	lb := f.loadBalancer()
 	ids := map[string]string{}
 	for _, c := range []struct{ name, more string }{
@@ -318,9 +326,13 @@ func TestNoAuth(t *testing.T) {
 
 func TestQuotas(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(c *api.Config, _ *api.Deps) {
+	onEach(t, testQuotas, func(c *api.Config, _ *api.Deps) {
 		c.Quotas = db.QuotaDefaults{db.QuotaLoadBalancer: 1, db.QuotaListener: 0}
 	})
+}
+
+func testQuotas(t *testing.T, f *fixture) {
+	t.Helper()
 	const quotas = "/v2/lbaas/quotas"
 	expect(t, f.must(200, "GET", quotas+"/"+project, ""), "quota.loadbalancer", "1", "quota.load_balancer", "1",
 		"quota.listener", "0", "quota.pool", "-1", "quota.healthmonitor", "-1", "quota.project_id", `"`+project+`"`)

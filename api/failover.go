@@ -29,14 +29,9 @@ func (s *Server) failover(c echo.Context) error {
 	return c.NoContent(http.StatusAccepted)
 }
 
-// failover is the transaction of a failover. Unlike other changes it is possible in ERROR,
-// with pending_changes = reject too.
+// failover is the transaction of a failover.
 func (c *change) failover(ctx context.Context) error {
-	mode := c.s.cfg.PendingChanges
-	if c.lb.ProvisioningStatus == db.Error {
-		mode = db.AcceptPending
-	}
-	if _, err := c.tx.BeginChange(ctx, c.lb.ID, mode); err != nil {
+	if _, err := c.tx.BeginFailover(ctx, c.lb.ID, c.s.cfg.PendingChanges); err != nil {
 		return stateFault(err)
 	}
 	amphorae, err := db.Where[db.Amphora](ctx, c.tx, "load_balancer_id = ? AND status IN ?", c.lb.ID,

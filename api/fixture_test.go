@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/ottavino/ottavino/api"
 	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/db/dbtest"
 )
 
 const (
@@ -113,32 +113,33 @@ type fixture struct {
 	headers http.Header
 }
 
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
 // newFixture builds an API whose callers are members of project; tweak may change its config.
+// Its database is SQLite.
 func newFixture(t *testing.T, tweak ...func(*api.Config, *api.Deps)) *fixture {
 	t.Helper()
+	return newFixtureOn(t, db.Config{URL: dbtest.Server(t, dbtest.SQLite)}, tweak...)
+}
+
+// onEach runs a test on an API for each database engine.
+func onEach(t *testing.T, test func(*testing.T, *fixture), tweak ...func(*api.Config, *api.Deps)) {
+	t.Helper()
+	dbtest.Each(t, func(t *testing.T, cfg db.Config) { test(t, newFixtureOn(t, cfg, tweak...)) })
+}
+
+func newFixtureOn(t *testing.T, database db.Config, tweak ...func(*api.Config, *api.Deps)) *fixture {
+	t.Helper()
 	f := &fixture{
-		t: t, neutron: &neutron{ports: map[string]string{}}, log: &bytes.Buffer{},
+		t: t, neutron: &neutron{ports: map[string]string{}}, log: &bytes.Buffer{}, store: dbtest.Open(t, database),
 		roles: "member,reader", project: project, headers: http.Header{},
 	}
 	log := slog.New(slog.NewTextHandler(f.log, nil))
-	store, err := db.Open(t.Context(), db.Config{URL: "sqlite:///" + filepath.Join(t.TempDir(), "o.db")}, log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := store.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	f.store = store
 	cfg := api.Config{
 		AuthStrategy: api.AuthTesting, AllowTLSTerminated: true, AllowPrometheus: true, AllowPing: true,
 		PendingChanges: db.RejectPending,
 	}
-	deps := api.Deps{Store: store, VIP: f.neutron, Log: log}
+	deps := api.Deps{Store: f.store, VIP: f.neutron, Log: log}
 	for _, change := range tweak {
 		change(&cfg, &deps)
 	}

@@ -90,7 +90,11 @@ func TestPolicyActions(t *testing.T) {
 
 func TestPolicyPositions(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testPolicyPositions)
+}
+
+func testPolicyPositions(t *testing.T, f *fixture) {
+	t.Helper()
 	lb, listener, _ := f.l7()
 	reject := func(name, more string) string {
 		return f.policy(lb, listener, `"action": "REJECT", "name": "`+name+`"`+more)
@@ -187,7 +191,11 @@ func TestRules(t *testing.T) {
 
 func TestSingleCallPolicies(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testSingleCallPolicies)
+}
+
+func testSingleCallPolicies(t *testing.T, f *fixture) {
+	t.Helper()
 	body := `{"loadbalancer": {"vip_subnet_id": "` + subnet + `", "listeners": [{"protocol": "%s", "protocol_port": 80, "l7policies": [
 		{"action": "REJECT", "rules": [{"type": "PATH", "compare_type": "EQUAL_TO", "value": "%s"}]},
 		{"action": "REDIRECT_TO_POOL", "position": 1, "redirect_pool": {"name": "p", "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN"}}]}]}}`

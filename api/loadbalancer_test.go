@@ -132,7 +132,11 @@ func TestLoadBalancerChildren(t *testing.T) {
 
 func TestSingleCallCreate(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testSingleCallCreate)
+}
+
+func testSingleCallCreate(t *testing.T, f *fixture) {
+	t.Helper()
 	out := f.must(201, "POST", lbs, `{"loadbalancer": {"vip_subnet_id": "`+subnet+`",
 		"pools": [{"name": "spare", "protocol": "TCP", "lb_algorithm": "SOURCE_IP"}],
 		"listeners": [

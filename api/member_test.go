@@ -82,7 +82,11 @@ func TestMemberFaults(t *testing.T) {
 
 func TestMemberBatch(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, func(c *api.Config, _ *api.Deps) { c.Quotas = db.QuotaDefaults{db.QuotaMember: 3} })
+	onEach(t, testMemberBatch, func(c *api.Config, _ *api.Deps) { c.Quotas = db.QuotaDefaults{db.QuotaMember: 3} })
+}
+
+func testMemberBatch(t *testing.T, f *fixture) {
+	t.Helper()
 	lb := f.loadBalancer()
 	pool := f.pool(lb, `"protocol": "HTTP"`)
 	members := pools + "/" + pool + "/members"

@@ -2,6 +2,8 @@ package api
 
 import (
 	"errors"
+	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -31,18 +33,25 @@ func newMetrics(reg prometheus.Registerer) (metrics, error) {
 	return metrics{h}, nil
 }
 
-func (m metrics) observe(next echo.HandlerFunc) echo.HandlerFunc {
-	if m.seconds == nil {
-		return next
-	}
-	return func(c echo.Context) error {
-		start := time.Now()
-		err := next(c)
-		if err != nil {
-			c.Error(err) // so that the status is known; the handler does nothing a second time
+// observe measures and logs every request: writes for operators, reads for debugging.
+func (s *Server) observe(m metrics) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			start := time.Now()
+			if err := next(c); err != nil {
+				c.Error(err) // now, so that the status is known
+			}
+			took, r, status := time.Since(start), c.Request(), c.Response().Status
+			if m.seconds != nil {
+				m.seconds.WithLabelValues(c.Path(), r.Method, strconv.Itoa(status)).Observe(took.Seconds())
+			}
+			level := slog.LevelInfo
+			if r.Method == http.MethodGet || r.Method == http.MethodHead {
+				level = slog.LevelDebug
+			}
+			s.deps.Log.Log(r.Context(), level, "request served", "method", r.Method, "path", originalPath(r),
+				"status", status, "duration", took, "remote", c.RealIP())
+			return nil
 		}
-		m.seconds.WithLabelValues(c.Path(), c.Request().Method, strconv.Itoa(c.Response().Status)).
-			Observe(time.Since(start).Seconds())
-		return nil
 	}
 }

@@ -163,7 +163,7 @@ func (s *Server) putQuota(c echo.Context) error {
 		return err
 	}
 	var row db.Quota
-	err = s.deps.Store.Tx(c.Request().Context(), func(ctx context.Context, tx *db.Tx) error {
+	err = s.deps.Store.Tx(c.Request().Context(), func(ctx context.Context, tx *db.Tx) (err error) {
 		row, err = setQuota(ctx, tx, id, in)
 		return err
 	})

@@ -114,7 +114,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.Logger.SetOutput(io.Discard) // everything is logged through Deps.Log
 	s.echo.HTTPErrorHandler = s.fail
-	s.echo.Pre(s.requestID, metrics.observe, options, rewritePath)
+	s.echo.Pre(s.requestID, s.observe(metrics), options, rewritePath)
 	s.echo.Use(s.recover, accept, s.authenticate, s.parseQuery)
 	s.routes()
 	return s, nil
