@@ -1,0 +1,205 @@
+package haproxy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ottavino/ottavino/amphora"
+)
+
+var balance = map[string]string{
+	"ROUND_ROBIN": "roundrobin", "LEAST_CONNECTIONS": "leastconn", "SOURCE_IP": "source",
+}
+
+var poolModes = map[string]string{"HTTP": "http", "TCP": "tcp", "HTTPS": "tcp"}
+
+func (r *renderer) backend(l amphora.Listener, p amphora.Pool) error {
+	proxy := p.Protocol == "PROXY" || p.Protocol == "PROXYV2"
+	mode := poolModes[p.Protocol]
+	if proxy {
+		mode = modes[l.Protocol]
+	}
+	if mode == "" {
+		return &ObjectError{"pool", p.ID, "protocol " + p.Protocol + " is not supported yet"}
+	}
+	r.section("backend %s:%s", p.ID, l.ID)
+	r.line("mode %s", mode)
+	if mode == "http" && r.atLeast(1, 6) {
+		r.line("http-reuse safe")
+	}
+	r.line("balance %s", cmp.Or(balance[p.Algorithm], "roundrobin"))
+	if err := r.persistence(p); err != nil {
+		return err
+	}
+	if err := r.monitor(p); err != nil {
+		return err
+	}
+	r.insertHeaders(l, p)
+	r.line("fullconn %d", r.limit(l))
+	r.line("option allbackups")
+	r.line("timeout connect %d", cmp.Or(l.TimeoutMemberConnect, 5000))
+	r.line("timeout server %d", cmp.Or(l.TimeoutMemberData, 50000))
+	for _, m := range p.Members {
+		if !m.Address.IsValid() || m.Address.Zone() != "" {
+			return &ObjectError{"member", m.ID, "it has no address"}
+		}
+		r.line("%s", server(p, m))
+	}
+	return nil
+}
+
+func (r *renderer) persistence(p amphora.Pool) error {
+	if p.Persistence == nil {
+		return nil
+	}
+	peers := ""
+	if r.lb.Topology == activeStandby {
+		peers = " peers " + r.peersName()
+	}
+	switch p.Persistence.Type {
+	case "SOURCE_IP":
+		r.line("stick-table type ipv6 size %s%s", r.o.StickSize, peers)
+		r.line("stick on src")
+	case "APP_COOKIE":
+		name, err := argument(p.Persistence.CookieName)
+		if err != nil {
+			return &ObjectError{"pool", p.ID, "cookie_name " + err.Error()}
+		}
+		r.line("stick-table type string len 64 size %s%s", r.o.StickSize, peers)
+		r.line("stick store-response res.cook(%s)", name)
+		r.line("stick match req.cook(%s)", name)
+	case "HTTP_COOKIE":
+		r.line("cookie SRV insert indirect nocache")
+	}
+	return nil
+}
+
+// insertHeaders writes what Octavia adds to requests. Only names that are known here are written.
+func (r *renderer) insertHeaders(l amphora.Listener, p amphora.Pool) {
+	wanted := func(name string) bool { return strings.EqualFold(l.InsertHeaders[name], "true") }
+	if p.Protocol == "HTTP" && wanted("X-Forwarded-For") {
+		r.line("option forwardfor")
+	}
+	if p.Protocol == "HTTP" && wanted("X-Forwarded-Port") {
+		r.line("http-request set-header X-Forwarded-Port %%[dst_port]")
+	}
+	if l.Protocol == "HTTP" && wanted("X-Forwarded-Proto") {
+		r.line("http-request set-header X-Forwarded-Proto http")
+	}
+}
+
+// methods are those of a health monitor's http_method.
+var methods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "PATCH", "CONNECT"}
+
+func (r *renderer) monitor(p amphora.Pool) error {
+	m := p.Monitor
+	if m == nil || !m.Enabled {
+		return nil
+	}
+	if r.atLeast(1, 6) {
+		r.line("load-server-state-from-file global")
+	}
+	r.line("timeout check %ds", m.Timeout)
+	switch m.Type {
+	case "HTTP", "HTTPS":
+		return r.httpCheck(m)
+	case "PING":
+		r.line("option external-check")
+		r.line("external-check command /var/lib/octavia/ping-wrapper.sh")
+	case "TCP", "TLS-HELLO":
+	default:
+		return &ObjectError{"healthmonitor", m.ID, "type " + m.Type + " is not for haproxy"}
+	}
+	return nil
+}
+
+func (r *renderer) httpCheck(m *amphora.Monitor) error {
+	refuse := func(reason string) error { return &ObjectError{"healthmonitor", m.ID, reason} }
+	method := cmp.Or(m.HTTPMethod, "GET")
+	if !slices.Contains(methods, method) {
+		return refuse("http_method is none that HTTP has")
+	}
+	path, err := word(cmp.Or(m.URLPath, "/"))
+	if err != nil {
+		return refuse("url_path " + err.Error())
+	}
+	host, err := logFormatWord(m.DomainName)
+	if err != nil {
+		return refuse("domain_name " + err.Error())
+	}
+	codes, err := statusCodes(cmp.Or(m.ExpectedCodes, "200"))
+	if err != nil {
+		return refuse("expected_codes " + err.Error())
+	}
+	if m.HTTPVersion == 0 {
+		r.line("option httpchk %s %s", method, path)
+	} else {
+		r.line("option httpchk %s %s HTTP/%s", method, path, strconv.FormatFloat(m.HTTPVersion, 'f', 1, 64))
+		if m.HTTPVersion == 1.1 && m.DomainName != "" {
+			r.line("http-check send hdr Host %s", host)
+		}
+	}
+	r.line("http-check expect rstatus %s", codes)
+	return nil
+}
+
+// statusCodes expands "200,202-204" into 200|202|203|204, sorted.
+func statusCodes(text string) (string, error) {
+	var codes []int
+	for part := range strings.SplitSeq(text, ",") {
+		low, high, ranged := strings.Cut(strings.TrimSpace(part), "-")
+		from, err := strconv.Atoi(low)
+		to := from
+		if ranged && err == nil {
+			to, err = strconv.Atoi(high)
+		}
+		if err != nil || from < 100 || to > 599 || to < from {
+			return "", fmt.Errorf("are not a list of codes and ranges")
+		}
+		for code := from; code <= to; code++ {
+			codes = append(codes, code)
+		}
+	}
+	slices.Sort(codes)
+	words := make([]string, 0, len(codes))
+	for _, code := range slices.Compact(codes) {
+		words = append(words, strconv.Itoa(code))
+	}
+	return strings.Join(words, "|"), nil
+}
+
+func server(p amphora.Pool, m amphora.Member) string {
+	s := fmt.Sprintf("server %s %s:%d weight %d", m.ID, m.Address, m.Port, m.Weight)
+	if c := p.Monitor; c != nil && c.Enabled {
+		s += " check"
+		if c.Type == "HTTPS" {
+			s += " check-ssl verify none"
+		}
+		s += fmt.Sprintf(" inter %ds fall %d rise %d", c.Delay, c.FallThreshold, c.RiseThreshold)
+		if m.MonitorAddress.IsValid() {
+			s += " addr " + m.MonitorAddress.WithZone("").String()
+		}
+		if m.MonitorPort != 0 {
+			s += fmt.Sprintf(" port %d", m.MonitorPort)
+		}
+	}
+	if p.Persistence != nil && p.Persistence.Type == "HTTP_COOKIE" {
+		s += " cookie " + m.ID
+	}
+	switch p.Protocol {
+	case "PROXY":
+		s += " send-proxy"
+	case "PROXYV2":
+		s += " send-proxy-v2"
+	}
+	if m.Backup {
+		s += " backup"
+	}
+	if !m.Enabled {
+		s += " disabled"
+	}
+	return s
+}
