@@ -42,6 +42,9 @@ func (s *Server) change(ctx context.Context, who Identity, at place, fn func(con
 // begin tests that the load balancer may be changed and makes it pending.
 func (c *change) begin(ctx context.Context) error {
 	lb, err := c.tx.BeginChange(ctx, c.lb.ID, c.s.cfg.PendingChanges)
+	if isAbsent(err) { // what is DELETED is locked for children that name it
+		return &db.ImmutableError{Resource: string(db.KindLoadBalancer), ID: c.lb.ID, Status: db.Deleted}
+	}
 	if err != nil {
 		return err
 	}
@@ -128,9 +131,9 @@ func (c *change) emit(ctx context.Context, kind db.Kind, id, verb string) error 
 
 // stateFault words a lock for calls on the load balancer itself.
 func stateFault(err error) error {
-	var locked *db.ImmutableError
-	if errors.As(err, &locked) && locked.Resource == string(db.KindLoadBalancer) {
-		return conflict(fmt.Sprintf("Invalid state %s of loadbalancer resource %s", locked.Status, locked.ID))
+	var immutable *db.ImmutableError
+	if errors.As(err, &immutable) && immutable.Resource == string(db.KindLoadBalancer) {
+		return locked(fmt.Sprintf("Invalid state %s of loadbalancer resource %s", immutable.Status, immutable.ID))
 	}
 	return err
 }

@@ -35,6 +35,8 @@ type neutron struct {
 	mu     sync.Mutex
 	ports  map[string]string // load balancer → port
 	refuse error             // what Create answers
+	panics bool              // Create panics
+	stuck  error             // what Delete answers
 }
 
 func (n *neutron) Resolve(_ context.Context, r api.VIPRequest) (api.VIPResult, error) {
@@ -50,6 +52,9 @@ func (n *neutron) Resolve(_ context.Context, r api.VIPRequest) (api.VIPResult, e
 func (n *neutron) Create(_ context.Context, r api.VIPRequest) (api.VIPResult, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.panics {
+		panic("boom")
+	}
 	if n.refuse != nil {
 		return api.VIPResult{}, n.refuse
 	}
@@ -68,6 +73,9 @@ func (n *neutron) Create(_ context.Context, r api.VIPRequest) (api.VIPResult, er
 func (n *neutron) Delete(_ context.Context, lbID, _ string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.stuck != nil {
+		return n.stuck
+	}
 	delete(n.ports, lbID)
 	return nil
 }

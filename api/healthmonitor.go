@@ -156,8 +156,8 @@ func viewMonitors(ctx context.Context, tx *db.Tx, rows []db.HealthMonitor) ([]mo
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	l := loader{ctx: ctx}
-	tags := load(&l, tx.Tags, ids)
+	var err error
+	tags := load(ctx, &err, tx.Tags, ids)
 	out := make([]monitorOut, len(rows))
 	for i := range rows {
 		m := &rows[i]
@@ -170,7 +170,7 @@ func viewMonitors(ctx context.Context, tx *db.Tx, rows []db.HealthMonitor) ([]mo
 			HTTPVersion: (*httpVersion)(m.HTTPVersion), DomainName: m.DomainName,
 		}
 	}
-	return out, l.err
+	return out, err
 }
 
 // checkNewMonitor is what comes before quota and lock.

@@ -132,8 +132,8 @@ func viewPolicies(ctx context.Context, tx *db.Tx, rows []db.L7Policy) ([]policyO
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	l := loader{ctx: ctx}
-	rules, tags := load(&l, tx.RuleIDs, ids), load(&l, tx.Tags, ids)
+	var err error
+	rules, tags := load(ctx, &err, tx.RuleIDs, ids), load(ctx, &err, tx.Tags, ids)
 	out := make([]policyOut, len(rows))
 	for i := range rows {
 		p := &rows[i]
@@ -146,7 +146,7 @@ func viewPolicies(ctx context.Context, tx *db.Tx, rows []db.L7Policy) ([]policyO
 			Tags: orEmpty(tags[p.ID]),
 		}
 	}
-	return out, l.err
+	return out, err
 }
 
 // badPolicy is upstream's InvalidL7PolicyArgs.

@@ -136,8 +136,8 @@ func viewRules(ctx context.Context, tx *db.Tx, rows []db.L7Rule) ([]ruleOut, err
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	l := loader{ctx: ctx}
-	tags := load(&l, tx.Tags, ids)
+	var err error
+	tags := load(ctx, &err, tx.Tags, ids)
 	out := make([]ruleOut, len(rows))
 	for i := range rows {
 		r := &rows[i]
@@ -148,7 +148,7 @@ func viewRules(ctx context.Context, tx *db.Tx, rows []db.L7Rule) ([]ruleOut, err
 			UpdatedAt: stampOf(r.UpdatedAt), Tags: orEmpty(tags[r.ID]),
 		}
 	}
-	return out, l.err
+	return out, err
 }
 
 // policyMutable tests that the rules of a policy may change.

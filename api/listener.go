@@ -160,9 +160,9 @@ func viewListeners(ctx context.Context, tx *db.Tx, rows []db.Listener) ([]listen
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	l := loader{ctx: ctx}
-	snis, cidrs := load(&l, tx.SNIs, ids), load(&l, tx.CIDRs, ids)
-	policies, tags := load(&l, tx.PolicyIDs, ids), load(&l, tx.Tags, ids)
+	var err error
+	snis, cidrs := load(ctx, &err, tx.SNIs, ids), load(ctx, &err, tx.CIDRs, ids)
+	policies, tags := load(ctx, &err, tx.PolicyIDs, ids), load(ctx, &err, tx.Tags, ids)
 	out := make([]listenerOut, len(rows))
 	for i := range rows {
 		id := rows[i].ID
@@ -170,7 +170,7 @@ func viewListeners(ctx context.Context, tx *db.Tx, rows []db.Listener) ([]listen
 		out[i].SNIRefs, out[i].AllowedCIDRs = orEmpty(snis[id]), cidrs[id]
 		out[i].L7Policies, out[i].Tags = refs(policies[id]...), orEmpty(tags[id])
 	}
-	return out, l.err
+	return out, err
 }
 
 // viewListener shows what is in the row itself.

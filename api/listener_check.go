@@ -229,13 +229,13 @@ func (c *change) checkCIDRs(ctx context.Context, cidrs []string) error {
 // vipAddresses are the addresses of the load balancer, the primary one first.
 func (c *change) vipAddresses(ctx context.Context) ([]string, error) {
 	id := []string{c.lb.ID}
-	l := loader{ctx: ctx}
-	vips, more := load(&l, c.tx.VIPs, id), load(&l, c.tx.AdditionalVIPs, id)
+	var err error
+	vips, more := load(ctx, &err, c.tx.VIPs, id), load(ctx, &err, c.tx.AdditionalVIPs, id)
 	addresses := []string{deref(vips[c.lb.ID].IPAddress)}
 	for _, v := range more[c.lb.ID] {
 		addresses = append(addresses, deref(v.IPAddress))
 	}
-	return addresses, l.err
+	return addresses, err
 }
 
 func isIPv6(address string) bool {

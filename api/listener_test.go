@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/ottavino/ottavino/api"
+	"github.com/ottavino/ottavino/db"
 )
 
 const listeners = "/v2.0/lbaas/listeners"
@@ -35,6 +36,9 @@ func TestListenerLife(t *testing.T) {
 		wrong{"locked", "DELETE", path, "", 409, immutable},
 		wrong{"locked", "POST", listeners, `{"listener": {"loadbalancer_id": "` + lb + `", "protocol": "UDP", "protocol_port": 80}}`, 409, immutable},
 	)
+	if got := f.do("DELETE", path, "").header.Get("Retry-After"); got != "1" {
+		t.Errorf("Retry-After of a lock: got %q, want 1", got)
+	}
 	f.settle(lb)
 	expect(t, f.must(200, "PUT", path, `{"listener": {"name": "n", "connection_limit": 5, "allowed_cidrs": [],
 		"insert_headers": null, "timeout_client_data": 1, "tls_ciphers": null, "tags": null, "admin_state_up": "off"}}`),
@@ -116,6 +120,9 @@ func TestListenerFaults(t *testing.T) {
 		wrong{"null protocol", "POST", listeners, `{"listener": {"loadbalancer_id": "` + lb + `", "protocol": null, "protocol_port": 1}}`, 400, "None is not a valid option for protocol"},
 	)
 	f.create(listeners, `{"listener": {"loadbalancer_id": "`+lb+`", "protocol": "UDP", "protocol_port": 80, "default_pool_id": "`+udp+`"}}`)
+	f.setStatus(other, db.Deleted)
+	f.refuse(wrong{"deleted", "POST", listeners, `{"listener": {"loadbalancer_id": "` + other + `", "protocol": "TCP", "protocol_port": 1}}`,
+		409, "Load Balancer " + other + " is immutable and cannot be updated."})
 }
 
 func TestListenerPutFaults(t *testing.T) {

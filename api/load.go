@@ -6,19 +6,15 @@ import (
 	"strings"
 )
 
-// loader runs the loads of a view and keeps their first error.
-type loader struct {
-	ctx context.Context //nolint:containedctx // lives for one call of a view
-	err error
-}
-
-// load reads what belongs to the rows with these ids.
-func load[V any](l *loader, from func(context.Context, []string) (map[string]V, error), ids []string) map[string]V {
-	if l.err != nil || len(ids) == 0 {
+// load reads what belongs to the rows with these ids, unless an earlier load has failed.
+func load[V any](
+	ctx context.Context, failed *error, from func(context.Context, []string) (map[string]V, error), ids []string,
+) map[string]V {
+	if *failed != nil || len(ids) == 0 {
 		return nil
 	}
-	var out map[string]V
-	out, l.err = from(l.ctx, ids)
+	out, err := from(ctx, ids)
+	*failed = err
 	return out
 }
 

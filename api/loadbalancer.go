@@ -108,12 +108,12 @@ func viewLoadBalancers(ctx context.Context, tx *db.Tx, rows []db.LoadBalancer) (
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	l := loader{ctx: ctx}
-	vips, more := load(&l, tx.VIPs, ids), load(&l, tx.AdditionalVIPs, ids)
-	sgs, tags := load(&l, tx.VIPSecurityGroups, ids), load(&l, tx.Tags, ids)
-	listeners, pools := load(&l, tx.ListenerIDs, ids), load(&l, tx.PoolIDs, ids)
-	if l.err != nil {
-		return nil, l.err
+	var err error
+	vips, more := load(ctx, &err, tx.VIPs, ids), load(ctx, &err, tx.AdditionalVIPs, ids)
+	sgs, tags := load(ctx, &err, tx.VIPSecurityGroups, ids), load(ctx, &err, tx.Tags, ids)
+	listeners, pools := load(ctx, &err, tx.ListenerIDs, ids), load(ctx, &err, tx.PoolIDs, ids)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]loadBalancerOut, len(rows))
 	for i := range rows {
@@ -222,10 +222,10 @@ func (s *Server) deleteLoadBalancer(c echo.Context) error {
 
 func (c *change) deleteLoadBalancer(ctx context.Context, cascade bool) error {
 	id := []string{c.lb.ID}
-	l := loader{ctx: ctx}
-	listeners, pools := load(&l, c.tx.ListenerIDs, id), load(&l, c.tx.PoolIDs, id)
-	if l.err != nil {
-		return l.err
+	var err error
+	listeners, pools := load(ctx, &err, c.tx.ListenerIDs, id), load(ctx, &err, c.tx.PoolIDs, id)
+	if err != nil {
+		return err
 	}
 	if children := slices.Concat(listeners[c.lb.ID], pools[c.lb.ID]); len(children) > 0 && !cascade {
 		return Invalid("Cannot delete Load Balancer " + c.lb.ID + " - it has children")

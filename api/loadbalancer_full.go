@@ -120,10 +120,9 @@ func viewFullPools(ctx context.Context, tx *db.Tx, rows []db.Pool) ([]poolFull, 
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	l := loader{ctx: ctx}
-	members, monitors := load(&l, tx.Members, ids), load(&l, tx.Monitors, ids)
-	if l.err != nil {
-		return nil, l.err
+	members, monitors := load(ctx, &err, tx.Members, ids), load(ctx, &err, tx.Monitors, ids)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]poolFull, len(rows))
 	for i, id := range ids {

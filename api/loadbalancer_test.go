@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ottavino/ottavino/api"
 	"github.com/ottavino/ottavino/db"
@@ -203,7 +204,12 @@ func TestVIPFailure(t *testing.T) {
 	if !strings.Contains(f.log.String(), "secret host") {
 		t.Error("the cause of a 500 is not logged")
 	}
-	f.neutron.refuse = nil
+	f.neutron.refuse, f.neutron.panics = nil, true
+	f.refuse(wrong{"panic", "POST", lbs, body, 500, "The server could not complete the request."})
+	if !strings.Contains(f.log.String(), "boom") {
+		t.Error("a panic is not logged")
+	}
+	f.neutron.panics = false
 	if n := len(f.must(200, "GET", lbs, "").at("loadbalancers").([]any)); n != 0 {
 		t.Errorf("load balancers: got %d, want none", n)
 	}
@@ -271,4 +277,67 @@ func TestFailover(t *testing.T) {
 		wrong{"absent", "PUT", lbs + "/x/failover", "", 404, "Load Balancer x not found."},
 		wrong{"no GET", "GET", path, "", 405, ""},
 	)
+}
+
+// TestRecordOfCreate looks at what is left for the worker when a create ends half way.
+func TestRecordOfCreate(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	works := func() []db.Work {
+		t.Helper()
+		var rows []db.Work
+		err := f.store.Read(t.Context(), func(ctx context.Context, tx *db.Tx) (err error) {
+			rows, err = db.Where[db.Work](ctx, tx, "1 = 1")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	clash := `{"loadbalancer": {"vip_subnet_id": "` + subnet + `", "listeners": [
+		{"protocol": "HTTP", "protocol_port": 80}, {"protocol": "TCP", "protocol_port": 80}]}}`
+	f.must(409, "POST", lbs, clash)
+	if rows := works(); len(rows) != 0 || f.neutron.count() != 0 {
+		t.Errorf("after undo: %d records and %d ports, want none", len(rows), f.neutron.count())
+	}
+	f.neutron.stuck = errors.New("neutron is away")
+	f.must(409, "POST", lbs, clash)
+	rows := works()
+	if len(rows) != 1 || f.neutron.count() != 1 || rows[0].RunAfter == nil {
+		t.Fatalf("after a failed undo: %s and %d ports, want a record that is due and one port", show(rows), f.neutron.count())
+	}
+	if wait := time.Until(*rows[0].RunAfter); wait < time.Minute {
+		t.Errorf("the record is due in %s, want it after the create can have ended", wait)
+	}
+	if f.neutron.ports[rows[0].LoadBalancerID] == "" {
+		t.Error("the record is for another load balancer than the port")
+	}
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	x := f.tree()
+	f.must(204, "DELETE", pools+"/"+x.pool+"/members/"+x.member, "")
+	var rows []db.Event
+	err := f.store.Read(t.Context(), func(ctx context.Context, tx *db.Tx) (err error) {
+		rows, err = db.Where[db.Event](ctx, tx, "load_balancer_id = ?", x.lb)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for i := range rows {
+		got[rows[i].ObjectKind+" "+rows[i].ObjectID+" "+rows[i].Reason] = rows[i].RequestID + " " + rows[i].ProjectID
+	}
+	for _, want := range []string{
+		"loadbalancer " + x.lb + " CreateRequested", "listener " + x.listener + " CreateRequested",
+		"member " + x.member + " CreateRequested", "member " + x.member + " DeleteRequested",
+	} {
+		if v := got[want]; !strings.HasPrefix(v, "req-") || !strings.HasSuffix(v, project) {
+			t.Errorf("event %s: got %q", want, v)
+		}
+	}
 }

@@ -128,8 +128,8 @@ func viewMembers(ctx context.Context, tx *db.Tx, rows []db.Member) ([]memberOut,
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	l := loader{ctx: ctx}
-	tags := load(&l, tx.Tags, ids)
+	var err error
+	tags := load(ctx, &err, tx.Tags, ids)
 	out := make([]memberOut, len(rows))
 	for i := range rows {
 		m := &rows[i]
@@ -141,7 +141,7 @@ func viewMembers(ctx context.Context, tx *db.Tx, rows []db.Member) ([]memberOut,
 			MonitorPort: m.MonitorPort, Tags: orEmpty(tags[m.ID]), VNICType: m.VNICType,
 		}
 	}
-	return out, l.err
+	return out, err
 }
 
 // checkMemberOutside asks Neutron for the subnet of a new member.

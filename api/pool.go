@@ -122,10 +122,10 @@ func viewPools(ctx context.Context, tx *db.Tx, rows []db.Pool) ([]poolOut, error
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	l := loader{ctx: ctx}
-	persistences, monitors := load(&l, tx.Persistences, ids), load(&l, tx.Monitors, ids)
-	members, tags := load(&l, tx.MemberIDs, ids), load(&l, tx.Tags, ids)
-	listeners := load(&l, tx.PoolListenerIDs, ids)
+	var err error
+	persistences, monitors := load(ctx, &err, tx.Persistences, ids), load(ctx, &err, tx.Monitors, ids)
+	members, tags := load(ctx, &err, tx.MemberIDs, ids), load(ctx, &err, tx.Tags, ids)
+	listeners := load(ctx, &err, tx.PoolListenerIDs, ids)
 	out := make([]poolOut, len(rows))
 	for i := range rows {
 		id := rows[i].ID
@@ -136,7 +136,7 @@ func viewPools(ctx context.Context, tx *db.Tx, rows []db.Pool) ([]poolOut, error
 		out[i].Listeners, out[i].Members = refs(listeners[id]...), refs(members[id]...)
 		out[i].MonitorID, out[i].Tags = monitors[id].ID, orEmpty(tags[id])
 	}
-	return out, l.err
+	return out, err
 }
 
 // viewPool shows what is in the row itself.
