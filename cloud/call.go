@@ -31,7 +31,7 @@ type Call struct {
 	Header map[string]string
 	In     any   // JSON to send; nil = no body
 	Out    any   // where the answer's JSON goes; nil = not read
-	OK     []int // expected statuses; nil = what OpenStack uses with the method
+	OK     []int // expected statuses; nil = 200, 201, 202, 204: services differ in which they use
 }
 
 // ID makes a name part of a path safe: ids come from users and databases.
@@ -73,6 +73,9 @@ func (s Service) client(ctx context.Context) (*gophercloud.ServiceClient, error)
 }
 
 func (s Service) request(ctx context.Context, client *gophercloud.ServiceClient, c Call, address string) error {
+	if c.OK == nil {
+		c.OK = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}
+	}
 	_, err := client.Request(ctx, c.Method, address, &gophercloud.RequestOpts{
 		JSONBody: c.In, JSONResponse: c.Out, OkCodes: c.OK, MoreHeaders: c.Header,
 	})
