@@ -32,7 +32,7 @@ func (n *Nova) EnsureServerGroup(ctx context.Context, name, policy string) (id s
 	err = n.service.Do(ctx, cloud.Call{
 		Op: "create server group", Method: http.MethodPost, Path: "os-server-groups",
 		In:  map[string]any{"server_group": wireGroup{Name: name, Policies: []string{policy}}},
-		Out: &out, OK: []int{http.StatusOK, http.StatusCreated},
+		Out: &out,
 	})
 	return out.Group.ID, err
 }

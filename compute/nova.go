@@ -102,7 +102,6 @@ func (n *Nova) CreateServer(ctx context.Context, spec ServerSpec) (Server, error
 	}
 	err := n.service.Do(ctx, cloud.Call{
 		Op: "create server", Method: http.MethodPost, Path: "servers", In: spec.wire(), Out: &out,
-		OK: []int{http.StatusOK, http.StatusAccepted},
 	})
 	if err != nil {
 		return Server{}, err
@@ -126,9 +125,7 @@ func (n *Nova) DeleteServer(ctx context.Context, id string) error {
 
 // delete deletes; what is absent is no error.
 func (n *Nova) delete(ctx context.Context, op, path string) error {
-	err := n.service.Do(ctx, cloud.Call{
-		Op: op, Method: http.MethodDelete, Path: path, OK: []int{http.StatusAccepted, http.StatusNoContent},
-	})
+	err := n.service.Do(ctx, cloud.Call{Op: op, Method: http.MethodDelete, Path: path})
 	if cloud.IsGone(err) {
 		return nil
 	}
