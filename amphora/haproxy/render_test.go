@@ -261,7 +261,7 @@ func FuzzNoDirectiveGetsIn(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := lines(s)
-		if err != nil {
+		if err != nil || s == "" { // without a domain name there is no Host line
 			return
 		}
 		if len(got) != len(harmless) {
@@ -271,7 +271,7 @@ func FuzzNoDirectiveGetsIn(f *testing.F) {
 			if !known.MatchString(line) {
 				t.Errorf("%q makes the line %q", s, line)
 			}
-			if want, have := len(words(harmless[i])), len(words(line)); s != "" && have != want {
+			if want, have := len(words(harmless[i])), len(words(line)); have != want {
 				t.Errorf("%q makes %d words, want %d, of the line %q", s, have, want, line)
 			}
 		}
