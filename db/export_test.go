@@ -1,6 +1,10 @@
 package db
 
-import "database/sql"
+import (
+	"database/sql"
+
+	"gorm.io/gorm"
+)
 
 // Pool gives tests the connections for writing, to look at what is really in the database.
 func (s *Store) Pool() *sql.DB {
@@ -23,4 +27,9 @@ func ParseURL(raw string) (string, error) {
 		return d.pg.ConnString(), nil
 	}
 	return d.path, nil
+}
+
+// OnRead calls fn for every query of reading transactions from now on.
+func (s *Store) OnRead(fn func()) error {
+	return s.read.Callback().Query().After("gorm:query").Register("count", func(*gorm.DB) { fn() })
 }

@@ -2,7 +2,9 @@ package db_test
 
 import (
 	"database/sql"
+	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -71,4 +73,121 @@ func texts(t *testing.T, s *db.Store, query string, args ...any) []string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+func TestMigratedSchemaIsOctavias(t *testing.T) {
+	each(t, func(w *world) {
+		for query, want := range map[string]string{
+			"SELECT version_num FROM alembic_version":               "fabf4983846b",
+			"SELECT COUNT(*) FROM provisioning_status":              "10",
+			"SELECT COUNT(*) FROM protocol":                         "9",
+			"SELECT COUNT(*) FROM client_authentication_mode":       "3",
+			"SELECT COUNT(*) FROM spares_pool":                      "1",
+			"SELECT slots_used FROM amphora_build_slots WHERE id=1": "0",
+			"SELECT provider_name FROM flavor_profile":              "DELETED",
+			"SELECT availability_zone_profile_id FROM availability_zone WHERE name = '00000000-0000-0000-0000-000000000000'": "00000000-0000-0000-0000-000000000000",
+		} {
+			if got := texts(w.t, w.Store, query); !slices.Equal(got, []string{want}) {
+				w.t.Errorf("%s: got %q, want %q", query, got, want)
+			}
+		}
+	})
+}
+
+// TestModelsFitSchema compares the columns of models and tables, both ways. That the types fit, the
+// other tests show by writing and reading.
+func TestModelsFitSchema(t *testing.T) {
+	each(t, func(w *world) {
+		for _, fit := range []func(*world){
+			fits[db.AdditionalVIP], fits[db.Amphora], fits[db.AmphoraBuildRequest], fits[db.AmphoraBuildSlots],
+			fits[db.AmphoraHealth], fits[db.AmphoraMemberPort], fits[db.AvailabilityZone], fits[db.AvailabilityZoneProfile],
+			fits[db.Flavor], fits[db.FlavorProfile], fits[db.HealthMonitor], fits[db.L7Policy], fits[db.L7Rule],
+			fits[db.Listener], fits[db.ListenerCIDR], fits[db.ListenerStatistics], fits[db.LoadBalancer], fits[db.Member],
+			fits[db.Pool], fits[db.Quota], fits[db.SessionPersistence], fits[db.SNI], fits[db.Tag], fits[db.VIP],
+			fits[db.VIPSecurityGroup], fits[db.VRRPGroup], fits[db.Work], fits[db.Event],
+		} {
+			fit(w)
+		}
+	})
+}
+
+func fits[M any](w *world) {
+	w.t.Helper()
+	table := any(*new(M)).(interface{ TableName() string }).TableName()
+	quoted := `"` + table + `"`
+	if w.Engine() == "mysql" {
+		quoted = "`" + table + "`"
+	}
+	rows, err := w.Pool().QueryContext(w.t.Context(), "SELECT * FROM "+quoted)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer rows.Close()
+	got, err := rows.Columns()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var want []string
+	for f := range reflect.TypeFor[M]().Fields() {
+		name, _, _ := strings.Cut(strings.TrimPrefix(f.Tag.Get("gorm"), "column:"), ";")
+		want = append(want, name)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		w.t.Errorf("%s: got columns %v, model has %v", table, got, want)
+	}
+}
+
+func TestMigrateAdoptsOctavia(t *testing.T) {
+	each(t, func(w *world) {
+		w.balancer("p", db.Active)
+		if err := w.MigrateDown(w.t.Context(), 1); err != nil {
+			w.t.Fatal(err)
+		}
+		// What is left is what Octavia's own migrations leave behind.
+		exec(w, "DROP TABLE ottavino_schema")
+		exec(w, "DELETE FROM protocol WHERE name = 'PROMETHEUS'")
+		if err := w.Migrate(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+		if got := texts(w.t, w.Store, "SELECT COUNT(*) FROM protocol"); got[0] != "8" {
+			w.t.Errorf("migrating touched Octavia's rows: %s protocols", got[0])
+		}
+		if got := texts(w.t, w.Store, "SELECT COUNT(*) FROM ottavino_work"); got[0] != "0" {
+			w.t.Errorf("got %s work rows, want 0", got[0])
+		}
+		if err := w.MigrateDown(w.t.Context(), 0); err == nil || !strings.Contains(err.Error(), "not empty") {
+			w.t.Errorf("got %v, want a refusal to drop tables with rows", err)
+		}
+		exec(w, "INSERT INTO protocol (name) VALUES ('PROMETHEUS')")
+		exec(w, "DELETE FROM load_balancer")
+		if err := w.Migrate(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+	})
+}
+
+func TestMigrateRefusesOldOctavia(t *testing.T) {
+	dbtest.EachEmpty(t, func(t *testing.T, cfg db.Config) {
+		s := dbtest.Open(t, cfg)
+		for _, sql := range []string{
+			"CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)",
+			"INSERT INTO alembic_version VALUES ('034756a182a2')",
+		} {
+			if _, err := s.Pool().ExecContext(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "034756a182a2") {
+			t.Errorf("got %v, want an error with the revision found", err)
+		}
+	})
+}
+
+func exec(w *world, sql string) {
+	w.t.Helper()
+	if _, err := w.Pool().ExecContext(w.t.Context(), sql); err != nil {
+		w.t.Fatal(err)
+	}
 }
