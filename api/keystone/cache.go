@@ -40,7 +40,6 @@ func (c *cache) get(key cacheKey) (verdict, bool) {
 		delete(c.verdicts, key)
 		ok = false
 	}
-	v.who.Roles = append([]string(nil), v.who.Roles...) // callers may change theirs
 	return v, ok
 }
 

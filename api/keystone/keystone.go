@@ -7,9 +7,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -91,7 +93,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (api.Ide
 		return api.Identity{}, api.ErrUnauthorized
 	}
 	who := v.who
-	who.Token = token
+	who.Token, who.Roles = token, slices.Clone(who.Roles) // others share the verdict
 	return who, nil
 }
 
@@ -161,7 +163,7 @@ func (a *Authenticator) validate(ctx context.Context, token string) (verdict, er
 	}
 	t := &doc.Token
 	if t.User.ID == "" || t.Expires.IsZero() {
-		return verdict{}, fmt.Errorf("keystone: the answer describes no token")
+		return verdict{}, errors.New("keystone: the answer describes no token")
 	}
 	if !a.now().Before(t.Expires) {
 		return verdict{refused: true, until: a.now().Add(refusedTime)}, nil
