@@ -13,7 +13,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 
 	"github.com/ottavino/ottavino/cloud"
-	"github.com/ottavino/ottavino/cloud/cloudtest"
+	"github.com/ottavino/ottavino/internal/cloudtest"
 	"github.com/ottavino/ottavino/sandbox/keystone"
 )
 

@@ -4,8 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/ottavino/ottavino/cloud"
-	"github.com/ottavino/ottavino/cloud/cloudtest"
+	"github.com/ottavino/ottavino/internal/cloudtest"
 	"github.com/ottavino/ottavino/sandbox/keystone"
 )
 
@@ -26,7 +25,7 @@ func TestTLS(t *testing.T) {
 		}
 		_, _ = w.Write([]byte("{}"))
 	}))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // says what the clients say
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo) // says what the clients say
 	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
 	s.StartTLS()
 	defer s.Close()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -125,7 +126,7 @@ func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // loginFailed prefers the service's 401 to our not having another's password.
 func loginFailed(resp *http.Response, err error) (*http.Response, error) {
-	if err == errForeignToken { //nolint:errorlint // ours, never wrapped
+	if errors.Is(err, errForeignToken) {
 		return resp, nil
 	}
 	discard(resp)

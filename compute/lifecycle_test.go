@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/ottavino/ottavino/cloud"
-	"github.com/ottavino/ottavino/cloud/cloudtest"
 	"github.com/ottavino/ottavino/compute"
+	"github.com/ottavino/ottavino/internal/cloudtest"
 	"github.com/ottavino/ottavino/sandbox/glance"
 	"github.com/ottavino/ottavino/sandbox/keystone"
 	"github.com/ottavino/ottavino/sandbox/neutron"

@@ -15,7 +15,7 @@ import (
 )
 
 // noopNetwork is where servers of Noop have their addresses: a net for tests of devices.
-var noopNetwork = netip.MustParseAddr("198.18.0.1") //nolint:gochecknoglobals // a constant
+var noopNetwork = netip.MustParseAddr("198.18.0.1")
 
 // noopAddresses is how many there are before they begin anew.
 const noopAddresses = 100_000
@@ -46,7 +46,7 @@ func (n *Noop) Server(_ context.Context, id string) (Server, error) {
 	defer n.mu.Unlock()
 	s := n.servers[id]
 	if s == nil {
-		return Server{}, noopGone("show server", "Instance", id)
+		return Server{}, noopGone("show server", id)
 	}
 	return s.Server, nil
 }
@@ -120,7 +120,7 @@ func (n *Noop) Interfaces(_ context.Context, serverID string) ([]Interface, erro
 	defer n.mu.Unlock()
 	s := n.servers[serverID]
 	if s == nil {
-		return nil, noopGone("list interfaces", "Instance", serverID)
+		return nil, noopGone("list interfaces", serverID)
 	}
 	return slices.Clone(s.interfaces), nil
 }
@@ -131,7 +131,7 @@ func (n *Noop) AttachPort(_ context.Context, serverID, portID string) error {
 	defer n.mu.Unlock()
 	s := n.servers[serverID]
 	if s == nil {
-		return noopGone("attach port", "Instance", serverID)
+		return noopGone("attach port", serverID)
 	}
 	if !slices.ContainsFunc(s.interfaces, func(i Interface) bool { return i.PortID == portID }) {
 		s.interfaces = append(s.interfaces, n.plug(portID, ""))
@@ -171,10 +171,10 @@ func (n *Noop) DeleteServerGroup(_ context.Context, id string) error {
 	return nil
 }
 
-func noopGone(op, kind, id string) error {
+func noopGone(op, id string) error {
 	return &cloud.Error{
 		Class: cloud.Gone, Service: "compute", Op: op, Status: 404,
-		Message: fmt.Sprintf("%s %s could not be found.", kind, id),
+		Message: fmt.Sprintf("Instance %s could not be found.", id),
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ottavino/ottavino/cloud"
-	"github.com/ottavino/ottavino/cloud/cloudtest"
 	"github.com/ottavino/ottavino/compute"
+	"github.com/ottavino/ottavino/internal/cloudtest"
 	"github.com/ottavino/ottavino/sandbox/glance"
 	"github.com/ottavino/ottavino/sandbox/keystone"
 )

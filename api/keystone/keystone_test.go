@@ -22,7 +22,7 @@ import (
 	"github.com/ottavino/ottavino/api"
 	"github.com/ottavino/ottavino/api/keystone"
 	"github.com/ottavino/ottavino/cloud"
-	"github.com/ottavino/ottavino/cloud/cloudtest"
+	"github.com/ottavino/ottavino/internal/cloudtest"
 	sandbox "github.com/ottavino/ottavino/sandbox/keystone"
 	"github.com/ottavino/ottavino/sandbox/rest"
 )

@@ -78,7 +78,7 @@ func (v *VIP) find(ctx context.Context, lbID string) (*network.Port, error) {
 			return &p, nil
 		}
 	}
-	return nil, nil //nolint:nilnil // nil says that there is none
+	return nil, nil
 }
 
 func deviceID(lbID string) string { return "lb-" + lbID }

@@ -12,7 +12,7 @@ import (
 	"github.com/ottavino/ottavino/api"
 	"github.com/ottavino/ottavino/api/vip"
 	"github.com/ottavino/ottavino/cloud"
-	"github.com/ottavino/ottavino/cloud/cloudtest"
+	"github.com/ottavino/ottavino/internal/cloudtest"
 	"github.com/ottavino/ottavino/network"
 	"github.com/ottavino/ottavino/sandbox/keystone"
 	"github.com/ottavino/ottavino/sandbox/neutron"
