@@ -2,6 +2,7 @@ package db
 
 import (
 	"database/sql"
+	"fmt"
 
 	"gorm.io/gorm"
 )
@@ -22,7 +23,13 @@ func ParseURL(raw string) (string, error) {
 	case err != nil:
 		return "", err
 	case d.mysql != nil:
-		return d.mysql.FormatDSN(), nil
+		text := d.mysql.FormatDSN()
+		if t := d.mysql.TLS; t != nil && t.VerifyConnection != nil {
+			text += " tls, verified: chain"
+		} else if t != nil {
+			text += fmt.Sprintf(" tls, verified: %v", !t.InsecureSkipVerify)
+		}
+		return text, nil
 	case d.pg != nil:
 		return d.pg.ConnString(), nil
 	}
@@ -33,3 +40,6 @@ func ParseURL(raw string) (string, error) {
 func (s *Store) OnRead(fn func()) error {
 	return s.read.Callback().Query().After("gorm:query").Register("count", func(*gorm.DB) { fn() })
 }
+
+// DoWithoutSkipLocked makes a store claim as on an engine without SKIP LOCKED.
+func (s *Store) DoWithoutSkipLocked() { s.skipLocked = false }

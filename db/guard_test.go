@@ -144,7 +144,7 @@ func TestQuotaCounts(t *testing.T) {
 				return tx.TakeQuota(ctx, "p", r, n, defaults)
 			})
 		}
-		limit := func(sql string) { exec(w, "UPDATE quotas SET "+sql+" WHERE project_id = 'p'") }
+		limit := func(sql string) { run(w, "UPDATE quotas SET "+sql+" WHERE project_id = 'p'") }
 		three := db.QuotaDefaults{db.QuotaLoadBalancer: 3, db.QuotaListener: -1}
 		for i, c := range []struct {
 			do   string

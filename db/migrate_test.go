@@ -146,8 +146,8 @@ func TestMigrateAdoptsOctavia(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		// What is left is what Octavia's own migrations leave behind.
-		exec(w, "DROP TABLE ottavino_schema")
-		exec(w, "DELETE FROM protocol WHERE name = 'PROMETHEUS'")
+		run(w, "DROP TABLE ottavino_schema")
+		run(w, "DELETE FROM protocol WHERE name = 'PROMETHEUS'")
 		if err := w.Migrate(w.t.Context()); err != nil {
 			w.t.Fatal(err)
 		}
@@ -160,8 +160,8 @@ func TestMigrateAdoptsOctavia(t *testing.T) {
 		if err := w.MigrateDown(w.t.Context(), 0); err == nil || !strings.Contains(err.Error(), "not empty") {
 			w.t.Errorf("got %v, want a refusal to drop tables with rows", err)
 		}
-		exec(w, "INSERT INTO protocol (name) VALUES ('PROMETHEUS')")
-		exec(w, "DELETE FROM load_balancer")
+		run(w, "INSERT INTO protocol (name) VALUES ('PROMETHEUS')")
+		run(w, "DELETE FROM load_balancer")
 		if err := w.Migrate(w.t.Context()); err != nil {
 			w.t.Fatal(err)
 		}
@@ -185,7 +185,7 @@ func TestMigrateRefusesOldOctavia(t *testing.T) {
 	})
 }
 
-func exec(w *world, sql string) {
+func run(w *world, sql string) {
 	w.t.Helper()
 	if _, err := w.Pool().ExecContext(w.t.Context(), sql); err != nil {
 		w.t.Fatal(err)

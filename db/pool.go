@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -115,6 +116,25 @@ func dialector(engine string, pool *sql.DB) gorm.Dialector {
 		return postgres.New(postgres.Config{Conn: pool})
 	}
 	return sqlite.New(sqlite.Config{Conn: pool})
+}
+
+// hasSkipLocked asks for what PostgreSQL always has, MariaDB since 10.6 and MySQL since 8.
+func hasSkipLocked(ctx context.Context, g *gorm.DB, engine string) (bool, error) {
+	if engine != engineMySQL {
+		return engine == enginePostgres, nil
+	}
+	var version string
+	if err := g.WithContext(ctx).Raw("SELECT VERSION()").Scan(&version).Error; err != nil {
+		return false, err
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+		return false, nil // unheard of: do without
+	}
+	if strings.Contains(version, "MariaDB") {
+		return major > 10 || major == 10 && minor >= 6, nil
+	}
+	return major >= 8, nil
 }
 
 // preparing runs a first statement on every connection.

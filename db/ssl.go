@@ -46,7 +46,7 @@ func (o *sslOptions) set(key, value string) error {
 // is a CA to verify it with.
 func (o *sslOptions) config(addr string) (*tls.Config, error) {
 	if !o.wanted || o.disabled {
-		return nil, nil //nolint:nilnil // no TLS
+		return nil, nil // no TLS
 	}
 	host, _, _ := net.SplitHostPort(addr)
 	t := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}

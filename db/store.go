@@ -75,11 +75,12 @@ type Store struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	wake       chan struct{}
-	listenOnce sync.Once
-	stopListen context.CancelFunc
-	listenCtx  context.Context //nolint:containedctx // the lifetime of the listener, ended by Close
-	listening  sync.WaitGroup
+	skipLocked bool // the engine has SKIP LOCKED
+
+	wake        chan struct{}
+	startListen func() // does something the first time only
+	stopListen  context.CancelFunc
+	listening   sync.WaitGroup
 }
 
 // Open connects, retrying as Config says. It does not migrate.
@@ -114,7 +115,12 @@ func connect(ctx context.Context, d *dsn, cfg Config, log *slog.Logger) (*Store,
 		db: write, read: read, dsn: d, engine: d.engine, log: log, now: cfg.Now,
 		wake: make(chan struct{}, 1),
 	}
-	s.listenCtx, s.stopListen = context.WithCancel(context.WithoutCancel(ctx))
+	listen, stop := context.WithCancel(context.WithoutCancel(ctx)) // until Close
+	s.stopListen = stop
+	s.startListen = sync.OnceFunc(func() { s.listening.Go(func() { s.listen(listen) }) })
+	if s.skipLocked, err = hasSkipLocked(ctx, write, d.engine); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 
@@ -157,6 +163,8 @@ type Tx struct {
 	engine string
 	now    func() time.Time
 	woke   bool // the commit makes work due
+
+	skipLocked bool
 }
 
 const (
@@ -179,7 +187,7 @@ func (s *Store) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	started := time.Now()
 	wait := firstWait
 	for attempt := 1; ; attempt++ {
-		tx := &Tx{engine: s.engine, now: s.now}
+		tx := &Tx{engine: s.engine, now: s.now, skipLocked: s.skipLocked}
 		err := s.db.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 			tx.db = g
 			return fn(ctx, tx)

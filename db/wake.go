@@ -23,7 +23,7 @@ const (
 // opens a connection that stays open until Close.
 func (s *Store) Wake() <-chan struct{} {
 	if s.engine == enginePostgres {
-		s.listenOnce.Do(func() { s.listening.Go(s.listen) })
+		s.startListen()
 	}
 	return s.wake
 }
@@ -46,19 +46,19 @@ func (tx *Tx) wake(ctx context.Context) error {
 	return tx.db.WithContext(ctx).Exec("SELECT pg_notify(?, '')", wakeChannel).Error
 }
 
-// listen signals what other processes announce until the store is closed.
-func (s *Store) listen() {
+// listen signals what other processes announce until ctx ends.
+func (s *Store) listen(ctx context.Context) {
 	wait := firstRelisten
-	for s.listenCtx.Err() == nil {
-		heard, err := s.listenOn(s.listenCtx)
+	for ctx.Err() == nil {
+		heard, err := s.listenOn(ctx)
 		if heard {
 			wait = firstRelisten
 		}
-		if s.listenCtx.Err() != nil {
+		if ctx.Err() != nil {
 			return
 		}
-		s.log.WarnContext(s.listenCtx, "cannot listen for work, polling goes on", slog.Any("error", s.dsn.redact(err)))
-		if sleep(s.listenCtx, wait) != nil {
+		s.log.WarnContext(ctx, "cannot listen for work, polling goes on", slog.Any("error", s.dsn.redact(err)))
+		if sleep(ctx, wait) != nil {
 			return
 		}
 		wait = min(2*wait, longestRelisten)

@@ -152,7 +152,7 @@ const isDue = `((run_after <= ? AND (lease_until IS NULL OR lease_until <= ?)) O
 func (tx *Tx) claim(ctx context.Context, owner string, ids []string, n int, d time.Duration) ([]Lease, error) {
 	now := tx.millis()
 	read := tx.db.WithContext(ctx)
-	if tx.engine != engineSQLite {
+	if tx.skipLocked {
 		read = read.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate, Options: clause.LockingOptionsSkipLocked})
 	}
 	var rows []Work

@@ -87,7 +87,7 @@ func (p *postgres) run(ctx context.Context) error {
 func (p *postgres) create(ctx context.Context, template string) (string, error) {
 	p.n++
 	name := fmt.Sprintf("octavia%d", p.n)
-	_, err := p.admin.ExecContext(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY FILE_COPY")
+	_, err := p.admin.ExecContext(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY FILE_COPY") //nolint:gosec // our own names
 	return name, err
 }
 
@@ -131,7 +131,7 @@ func (p *postgres) handOut(ctx context.Context, template string) (string, func()
 func (p *postgres) drop(name string) error {
 	ctx, cancel := patience()
 	defer cancel()
-	_, err := p.admin.ExecContext(ctx, "DROP DATABASE "+name+" WITH (FORCE)")
+	_, err := p.admin.ExecContext(ctx, "DROP DATABASE "+name+" WITH (FORCE)") //nolint:gosec // our own names
 	return err
 }
 
