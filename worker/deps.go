@@ -62,6 +62,7 @@ type Network interface {
 type Agent interface {
 	Info(ctx context.Context, t amphora.Target) (amphora.Info, error)
 	Details(ctx context.Context, t amphora.Target) (amphora.Details, error)
+	Config(ctx context.Context, t amphora.Target, lbID string) (cfg []byte, ok bool, err error)
 	PlugVIP(ctx context.Context, t amphora.Target, vip netip.Addr, p amphora.VIPPlug) error
 	PlugNetwork(ctx context.Context, t amphora.Target, p amphora.NetworkPlug) error
 	Apply(ctx context.Context, t amphora.Target, lbID string, cfg []byte) error

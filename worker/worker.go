@@ -3,23 +3,41 @@
 // in the cloud, does the next useful steps and writes back what it learned. Creating,
 // updating, replacing, deleting and repairing are the same function seen from different
 // states; nothing in it sleeps.
+//
+// Other parts ask for things through rows: an amphora whose status is ERROR or PENDING_DELETE
+// is replaced, an object that is PENDING_DELETE goes away, and Tx.Touch or Tx.Schedule has
+// the load balancer looked at.
 package worker
 
 import (
-	"context"
 	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ottavino/ottavino/network"
 )
 
-const (
-	topologySingle        = "SINGLE"
-	topologyActiveStandby = "ACTIVE_STANDBY"
-)
+const topologySingle = "SINGLE"
 
 // Worker works on load balancers whose rows say that there is something to do. Any number
 // of workers may share one database.
 type Worker struct {
 	cfg Config
 	Deps
+	metrics *metrics
+
+	mu      sync.Mutex
+	subnets map[string]cachedSubnet
+}
+
+// cachedSubnet saves asking Neutron about the same subnet in every pass.
+type cachedSubnet struct {
+	network.Subnet
+	until time.Time
 }
 
 // New checks cfg; it makes no call.
@@ -28,9 +46,21 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	return &Worker{cfg: cfg, Deps: deps}, nil
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.NewID == nil {
+		deps.NewID = uuid.NewString
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Owner == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("worker: name of this host: %w", err)
+		}
+		cfg.Owner = fmt.Sprintf("%s-%d-%s", host, os.Getpid(), uuid.NewString()[:8])
+	}
+	return &Worker{cfg: cfg, Deps: deps, metrics: newMetrics(deps.Metrics), subnets: map[string]cachedSubnet{}}, nil
 }
-
-// Run works until ctx ends, then lets running passes finish their current call and gives
-// their leases back. It returns nil when ctx ended it.
-func (w *Worker) Run(ctx context.Context) error { <-ctx.Done(); return nil }

@@ -1,0 +1,145 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ottavino/ottavino/amphora/haproxy"
+	"github.com/ottavino/ottavino/db"
+)
+
+// converge makes the cloud match the rows, as far as it gets in one pass. The order of steps keeps
+// passes that wait for a server cheap: nothing else is looked at before its agent answers.
+func (p *pass) converge(ctx context.Context) error {
+	if t := deref(p.tree.LoadBalancer.Topology); t != "" && t != topologySingle {
+		return &failure{"TopologyNotSupported", db.KindLoadBalancer, p.tree.LoadBalancer.ID, fmt.Errorf("topology %s is not supported yet", t)}
+	}
+	a, err := p.wantedAmphora(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.ensureServer(ctx, a); err != nil {
+		return err
+	}
+	if err := p.ensureAgent(ctx, a); err != nil {
+		return err
+	}
+	if err := p.retire(ctx, a); err != nil {
+		return err
+	}
+	group, err := p.ensureGroup(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.ensureVIPPort(ctx, group); err != nil {
+		return err
+	}
+	if err := p.ensureBasePort(ctx, a, group); err != nil {
+		return err
+	}
+	networks, err := p.ensureMemberPorts(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := p.apply(ctx, a); err != nil {
+		return err
+	}
+	if err := p.finish(ctx, a); err != nil {
+		return err
+	}
+	if err := p.dropMemberPorts(ctx, a, networks); err != nil {
+		return err
+	}
+	return p.removeDoomed(ctx, a)
+}
+
+// apply has the agent run what the rows say. What cannot be rendered is left out and blamed, so that its siblings
+// are served.
+func (p *pass) apply(ctx context.Context, a *db.Amphora) error {
+	target, err := target(a)
+	if err != nil {
+		return err
+	}
+	cfg, ok, err := p.render(a)
+	if err != nil {
+		return err
+	}
+	lbID := p.tree.LoadBalancer.ID
+	if !ok {
+		if p.calm || len(p.tree.Listeners) == 0 && a.Status != db.Allocated {
+			return nil
+		}
+		return p.Agent.Remove(ctx, target, lbID)
+	}
+	if p.calm && a.Status == db.Allocated {
+		held, has, err := p.Agent.Config(ctx, target, lbID)
+		if err != nil || has && string(held) == string(cfg) {
+			return err
+		}
+		p.Log.WarnContext(ctx, "the amphora's configuration had drifted and is repaired", "amphora_id", a.ID)
+	}
+	return p.Agent.Apply(ctx, target, lbID, cfg)
+}
+
+func (p *pass) render(a *db.Amphora) (cfg []byte, ok bool, err error) {
+	o := p.cfg.HAProxy
+	o.AmphoraID = a.ID
+	told := p.server[a.ID]
+	o.HAProxyMajor, o.HAProxyMinor = haproxy.ParseVersion(told.HAProxyVersion)
+	o.CPUCount, o.PinCPUs = told.CPUCount, slices.Contains(fields(told.TunedProfiles), "amphora")
+	for range objects(p.tree) + 1 {
+		doc := p.document()
+		cfg, ok, err = haproxy.Render(doc, o)
+		var object *haproxy.ObjectError
+		if !errors.As(err, &object) {
+			return cfg, ok, err
+		}
+		p.blame(db.Kind(object.Kind), object.ID, object.Reason)
+	}
+	return nil, false, err
+}
+
+// blame leaves an object out of what is applied.
+func (p *pass) blame(kind db.Kind, id, reason string) { p.blamed[object{kind, id}] = reason }
+
+func (p *pass) isBlamed(kind db.Kind, id string) bool {
+	_, ok := p.blamed[object{kind, id}]
+	return ok
+}
+
+// finish says in one transaction that the rows that were read are applied, unless they have changed since.
+func (p *pass) finish(ctx context.Context, a *db.Amphora) error {
+	lb := p.tree.LoadBalancer
+	err := p.write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		now, err := tx.CurrentGeneration(ctx, lb.ID)
+		if err != nil {
+			return err
+		}
+		if now != p.lease.Generation {
+			return errMoved
+		}
+		if a.Status != db.Allocated {
+			a.Status = db.Allocated
+			if err := db.Update(ctx, tx, a, "status"); err != nil {
+				return err
+			}
+		}
+		blamed := map[string]bool{}
+		for o, reason := range p.blamed {
+			blamed[o.id] = true
+			if err := tx.Emit(ctx, p.about(o.kind, o.id, "Warning", "NotApplicable", reason)); err != nil {
+				return err
+			}
+		}
+		if p.calm && len(p.blamed) == 0 && settled(p.tree) {
+			return nil
+		}
+		return tx.FinishChange(ctx, p.tree, blamed)
+	})
+	if err == nil && len(p.blamed) > 0 {
+		p.Log.WarnContext(ctx, "applied without the objects that cannot be", "objects", len(p.blamed))
+	}
+	return err
+}

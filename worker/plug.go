@@ -1,0 +1,222 @@
+package worker
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/ottavino/ottavino/amphora"
+	"github.com/ottavino/ottavino/cloud"
+	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/network"
+)
+
+// plugVIP has the agent bring the base port up with the VIP on it.
+func (p *pass) plugVIP(ctx context.Context, a *db.Amphora, port network.Port) error {
+	t, err := target(a)
+	if err != nil {
+		return err
+	}
+	vip, err := netip.ParseAddr(deref(p.tree.VIP.IPAddress))
+	if err != nil {
+		return &failure{"VIPWithoutAddress", db.KindLoadBalancer, p.tree.LoadBalancer.ID, err}
+	}
+	plug, err := p.vipPlug(ctx, a, port)
+	if err != nil {
+		return err
+	}
+	return p.Agent.PlugVIP(ctx, t, vip, plug)
+}
+
+func (p *pass) vipPlug(ctx context.Context, a *db.Amphora, port network.Port) (amphora.VIPPlug, error) {
+	subnet, err := p.subnet(ctx, deref(p.tree.VIP.SubnetID))
+	if err != nil {
+		return amphora.VIPPlug{}, err
+	}
+	prefix, err := prefixOf(subnet)
+	if err != nil {
+		return amphora.VIPPlug{}, err
+	}
+	net, err := p.Network.Network(ctx, port.NetworkID)
+	if err != nil {
+		return amphora.VIPPlug{}, err
+	}
+	plug := amphora.VIPPlug{
+		SubnetCIDR: prefix.String(), Gateway: gateway(subnet), MAC: port.MAC, VRRPIP: deref(a.VRRPIP), MTU: net.MTU,
+		HostRoutes: hostRoutes(subnet), AdditionalVIPs: []amphora.AdditionalVIP{},
+	}
+	for _, v := range p.tree.AdditionalVIPs {
+		s, err := p.subnet(ctx, v.SubnetID)
+		if err != nil {
+			return plug, err
+		}
+		plug.AdditionalVIPs = append(plug.AdditionalVIPs, amphora.AdditionalVIP{
+			SubnetCIDR: s.CIDR, IPAddress: deref(v.IPAddress), Gateway: gateway(s), HostRoutes: hostRoutes(s),
+		})
+	}
+	return plug, nil
+}
+
+func hostRoutes(s network.Subnet) []amphora.HostRoute {
+	out := []amphora.HostRoute{}
+	for _, r := range s.HostRoutes {
+		out = append(out, amphora.HostRoute(r))
+	}
+	return out
+}
+
+// memberNetworks are the networks that members are on, without the VIP's, each with the subnets wanted on it.
+func (p *pass) memberNetworks(ctx context.Context) (map[string][]network.Subnet, error) {
+	out := map[string][]network.Subnet{}
+	for _, pool := range p.tree.Pools {
+		for _, m := range pool.Members {
+			id := deref(m.SubnetID)
+			if id == "" || m.ProvisioningStatus == db.PendingDelete {
+				continue
+			}
+			s, err := p.subnet(ctx, id)
+			if cloud.IsGone(err) {
+				p.blame(db.KindMember, m.ID, "its subnet "+id+" is gone")
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			known := slices.ContainsFunc(out[s.NetworkID], func(o network.Subnet) bool { return o.ID == s.ID })
+			if s.NetworkID != deref(p.tree.VIP.NetworkID) && !known {
+				out[s.NetworkID] = append(out[s.NetworkID], s)
+			}
+		}
+	}
+	return out, nil
+}
+
+// ensureMemberPorts plugs the amphora into every network that members are on, and returns those.
+func (p *pass) ensureMemberPorts(ctx context.Context, a *db.Amphora) (map[string][]network.Subnet, error) {
+	wanted, err := p.memberNetworks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range slices.Sorted(maps.Keys(wanted)) {
+		if err := p.ensureMemberPort(ctx, a, id, wanted[id]); err != nil {
+			return nil, err
+		}
+	}
+	return wanted, nil
+}
+
+func (p *pass) memberPortOf(a *db.Amphora, networkID string) string {
+	for _, row := range p.tree.MemberPorts {
+		if row.AmphoraID == a.ID && deref(row.NetworkID) == networkID {
+			return row.PortID
+		}
+	}
+	return ""
+}
+
+func (p *pass) ensureMemberPort(ctx context.Context, a *db.Amphora, networkID string, subnets []network.Subnet) error {
+	port, fresh, err := p.findMemberPort(ctx, a, networkID, subnets)
+	if err != nil {
+		return err
+	}
+	fixed := slices.Clone(port.FixedIPs)
+	for _, s := range subnets {
+		if !slices.ContainsFunc(fixed, func(ip network.FixedIP) bool { return ip.SubnetID == s.ID }) {
+			fixed, fresh = append(fixed, network.FixedIP{SubnetID: s.ID}), true
+		}
+	}
+	if len(fixed) != len(port.FixedIPs) {
+		if port, err = p.Network.UpdatePort(ctx, port.ID, network.PortChange{FixedIPs: &fixed}); err != nil {
+			return err
+		}
+	}
+	if port.DeviceID != deref(a.ComputeID) {
+		if err := p.Compute.AttachPort(ctx, *a.ComputeID, port.ID); err != nil {
+			return err
+		}
+		fresh = true
+	}
+	if !fresh && inService(*a) && !p.calm && p.lease.Attempts == 0 {
+		return nil
+	}
+	return p.plugNetwork(ctx, a, port)
+}
+
+// findMemberPort adopts or makes the port; fresh says that it was not known before.
+func (p *pass) findMemberPort(ctx context.Context, a *db.Amphora, networkID string, subnets []network.Subnet) (port network.Port, fresh bool, err error) {
+	if id := p.memberPortOf(a, networkID); id != "" {
+		port, err = p.Network.Port(ctx, id)
+		if !cloud.IsGone(err) {
+			return port, false, err
+		}
+		err = p.write(ctx, func(ctx context.Context, tx *db.Tx) error { return db.Delete[db.AmphoraMemberPort](ctx, tx, id) })
+		if err != nil {
+			return port, false, err
+		}
+	}
+	found, err := p.Network.Ports(ctx, network.PortFilter{Name: network.MemberPortName(a.ID), NetworkID: networkID})
+	if err != nil {
+		return port, false, err
+	}
+	if len(found) == 0 {
+		spec := network.PortSpec{
+			Name: network.MemberPortName(a.ID), NetworkID: networkID, DeviceOwner: network.VIPOwner, AdminStateUp: true, VNICType: "normal",
+		}
+		for _, s := range subnets {
+			spec.FixedIPs = append(spec.FixedIPs, network.FixedIP{SubnetID: s.ID})
+		}
+		if port, err = p.Network.CreatePort(ctx, spec); err != nil {
+			return port, false, err
+		}
+		found = []network.Port{port}
+	}
+	row := db.AmphoraMemberPort{PortID: found[0].ID, AmphoraID: a.ID, NetworkID: &networkID}
+	err = p.write(ctx, func(ctx context.Context, tx *db.Tx) error { return db.Insert(ctx, tx, &row) })
+	p.tree.MemberPorts = append(p.tree.MemberPorts, row)
+	return found[0], true, err
+}
+
+func (p *pass) plugNetwork(ctx context.Context, a *db.Amphora, port network.Port) error {
+	t, err := target(a)
+	if err != nil {
+		return err
+	}
+	net, err := p.Network.Network(ctx, port.NetworkID)
+	if err != nil {
+		return err
+	}
+	plug := amphora.NetworkPlug{MAC: port.MAC, MTU: net.MTU, FixedIPs: []amphora.PlugIP{}}
+	for _, ip := range port.FixedIPs {
+		s, err := p.subnet(ctx, ip.SubnetID)
+		if err != nil {
+			return err
+		}
+		plug.FixedIPs = append(plug.FixedIPs, amphora.PlugIP{
+			IPAddress: ip.Address, SubnetCIDR: s.CIDR, Gateway: gateway(s), HostRoutes: hostRoutes(s),
+		})
+	}
+	return p.Agent.PlugNetwork(ctx, t, plug)
+}
+
+// dropMemberPorts unplugs networks that no member is on any more.
+func (p *pass) dropMemberPorts(ctx context.Context, a *db.Amphora, wanted map[string][]network.Subnet) error {
+	for _, row := range p.tree.MemberPorts {
+		if _, keep := wanted[deref(row.NetworkID)]; keep || row.AmphoraID != a.ID {
+			continue
+		}
+		if err := p.Compute.DetachPort(ctx, deref(a.ComputeID), row.PortID); err != nil {
+			return err
+		}
+		if err := p.Network.DeletePort(ctx, row.PortID); err != nil {
+			return err
+		}
+		err := p.write(ctx, func(ctx context.Context, tx *db.Tx) error {
+			return db.Delete[db.AmphoraMemberPort](ctx, tx, row.PortID)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

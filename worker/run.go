@@ -1,0 +1,135 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/obs"
+)
+
+// Run works until ctx ends, then lets running passes finish and gives their leases back.
+// It returns nil when ctx ended it.
+func (w *Worker) Run(ctx context.Context) error {
+	// Passes outlive ctx for a while, so that what they learned is written down.
+	passes, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	var (
+		wg   sync.WaitGroup
+		done = make(chan struct{}, w.cfg.Concurrency) // a pass has ended
+		busy = 0
+	)
+	for ctx.Err() == nil {
+		leases := w.claim(ctx, w.cfg.Concurrency-busy)
+		for _, l := range leases {
+			busy++
+			wg.Go(func() {
+				w.work(passes, l)
+				done <- struct{}{}
+			})
+		}
+		busy -= w.idle(ctx, done, len(leases) > 0 && busy < w.cfg.Concurrency)
+	}
+	stop := time.AfterFunc(graceful, cut)
+	defer stop.Stop()
+	wg.Wait()
+	return nil
+}
+
+// graceful is how long passes may take after Run's ctx ended.
+const graceful = 20 * time.Second
+
+func (w *Worker) claim(ctx context.Context, n int) []db.Lease {
+	if n == 0 {
+		return nil
+	}
+	leases, err := w.Store.Claim(ctx, w.cfg.Owner, n, w.cfg.Lease)
+	if err != nil && ctx.Err() == nil {
+		w.Log.ErrorContext(ctx, "cannot look for work", "error", err)
+		_ = sleep(ctx, time.Second)
+	}
+	return leases
+}
+
+// idle waits until there may be more to do, and returns how many passes have ended.
+func (w *Worker) idle(ctx context.Context, done chan struct{}, more bool) (ended int) {
+	if !more {
+		t := time.NewTimer(w.cfg.PollInterval)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+		case <-w.Store.Wake():
+		case <-t.C:
+		case <-done:
+			ended++
+		}
+	}
+	for {
+		select {
+		case <-done:
+			ended++
+		default:
+			return ended
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// work makes one pass over a leased load balancer and gives the lease back.
+func (w *Worker) work(ctx context.Context, l db.Lease) {
+	ctx = obs.With(ctx, obs.IDs{LoadBalancerID: l.LoadBalancerID, RequestID: l.RequestID})
+	started := w.Now()
+	pass, lost := context.WithCancelCause(ctx)
+	stop := w.keep(pass, l, lost)
+	outcome := w.reconcile(pass, &l)
+	stop()
+	err := w.Store.Finish(ctx, &l, outcome.Outcome)
+	if errors.Is(err, db.ErrLeaseLost) && outcome.gone {
+		err = nil // the work row went with the load balancer
+	}
+	w.metrics.pass(outcome, w.Now().Sub(started))
+	w.Log.DebugContext(ctx, "pass", "owner", w.cfg.Owner, "lease_token", l.Token, "started", started, "ended", w.Now(),
+		"done", outcome.Done, "again", outcome.Again, "error", outcome.Err)
+	if err != nil {
+		w.Log.WarnContext(ctx, "lease not given back: another worker goes on when it runs out", "error", err)
+	}
+}
+
+// keep extends the lease until stop is called; when it is lost the pass is cancelled.
+func (w *Worker) keep(ctx context.Context, l db.Lease, lost context.CancelCauseFunc) (stop func()) {
+	ended := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		t := time.NewTicker(w.cfg.Lease / 3)
+		defer t.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-t.C:
+			}
+			if err := w.Store.Extend(ctx, &l, w.cfg.Lease); errors.Is(err, db.ErrLeaseLost) {
+				lost(err)
+				return
+			}
+		}
+	}()
+	return func() {
+		close(ended)
+		<-stopped
+		lost(nil)
+	}
+}
