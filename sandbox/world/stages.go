@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -23,6 +24,7 @@ const (
 	stageInit   = "init"
 	stageInside = "inside"
 	listenEnv   = "OTTAVINO_WORLD_LISTENERS" // JSON list of addresses; file descriptors 3, 4, ...
+	pidEnv      = "OTTAVINO_WORLD_PID"       // of process 1, outside
 )
 
 // forwarded are the signals that travel from the first process to the program.
@@ -109,6 +111,10 @@ func statusOf(ws syscall.WaitStatus) int {
 
 // runInit is process 1: it prepares the world, starts the program, and reaps until that ends.
 func runInit() int {
+	// Until prepare mounts another, /proc is the outside's.
+	if pid, err := os.Readlink("/proc/self"); err == nil {
+		_ = os.Setenv(pidEnv, pid)
+	}
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, "prepare a private world:", err)
 		return 1
@@ -191,12 +197,13 @@ func arrive() (*World, error) {
 	if err := json.Unmarshal([]byte(os.Getenv(listenEnv)), &addresses); err != nil {
 		return nil, fmt.Errorf("read the listeners of this world: %w", err)
 	}
-	for _, name := range []string{stageEnv, listenEnv} {
+	pid, _ := strconv.Atoi(os.Getenv(pidEnv))
+	for _, name := range []string{stageEnv, listenEnv, pidEnv} {
 		if err := os.Unsetenv(name); err != nil {
 			return nil, err
 		}
 	}
-	w := &World{listeners: map[string]net.Listener{}}
+	w := &World{listeners: map[string]net.Listener{}, outside: pid}
 	for i, a := range addresses {
 		f := os.NewFile(uintptr(3+i), a)
 		l, err := net.FileListener(f)

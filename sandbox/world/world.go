@@ -16,7 +16,11 @@ import (
 // World is where the program runs after Enter.
 type World struct {
 	listeners map[string]net.Listener
+	outside   int
 }
+
+// OutsidePid is the pid of process 1 as seen outside, for nsenter; 0 when it is not known.
+func (w *World) OutsidePid() int { return w.outside }
 
 // Option configures Enter and Main.
 type Option func(*options)

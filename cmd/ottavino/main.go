@@ -1,0 +1,45 @@
+// Command ottavino is the control plane: the API, the worker, the health manager and
+// housekeeping, together or one by one, and a sandbox to try them in.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := command().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ottavino:", err)
+		os.Exit(1)
+	}
+}
+
+// command is the tree of commands.
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ottavino",
+		Short:         "OpenStack load balancing: a drop-in for Octavia",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(
+		roleCommand("serve", "Run all four roles in one process", everything()),
+		roleCommand("api", "Run the REST API", roles{api: true}),
+		roleCommand("worker", "Run the worker, which builds and repairs load balancers", roles{worker: true}),
+		roleCommand("health-manager", "Run the receiver of amphora heartbeats", roles{health: true}),
+		roleCommand("housekeeping", "Run purging, certificate rotation and orphan hunting", roles{housekeeping: true}),
+		dbCommand(),
+		sandboxCommand(),
+		demoCommand(),
+		versionCommand(),
+	)
+	return root
+}
