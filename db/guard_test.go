@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -180,6 +181,61 @@ func TestQuotaCounts(t *testing.T) {
 			if got[0] != c.used {
 				w.t.Errorf("step %d: got %q in use, want %q", i, got[0], c.used)
 			}
+		}
+	})
+}
+
+// TestChangeWhileWorking has the API change a load balancer that a worker writes. Both lock
+// in the same order, so neither is ever the victim of a deadlock and runs twice.
+func TestChangeWhileWorking(t *testing.T) {
+	each(t, func(w *world) {
+		const times = 50
+		lb := w.balancer("p", db.Active)
+		w.tx(func(ctx context.Context, tx *db.Tx) error { return tx.Touch(ctx, lb.ID) })
+		l := w.claimOne("w")
+		var runs atomic.Int32
+		api := func(ctx context.Context, tx *db.Tx) error {
+			runs.Add(1)
+			if _, err := db.Lock[db.LoadBalancer](ctx, tx, lb.ID); err != nil {
+				return err
+			}
+			if _, err := tx.BeginChange(ctx, lb.ID, db.AcceptPending); err != nil {
+				return err
+			}
+			return tx.TakeQuota(ctx, "p", db.QuotaPool, 1, nil)
+		}
+		worker := func(ctx context.Context, tx *db.Tx) error {
+			runs.Add(1)
+			lb, err := db.Lock[db.LoadBalancer](ctx, tx, lb.ID)
+			if err != nil {
+				return err
+			}
+			lb.ProvisioningStatus = db.Active
+			if err := db.Update(ctx, tx, lb, "provisioning_status"); err != nil {
+				return err
+			}
+			return tx.TakeQuota(ctx, "p", db.QuotaPool, -1, nil)
+		}
+		w.tx(func(ctx context.Context, tx *db.Tx) error { return tx.TakeQuota(ctx, "p", db.QuotaPool, 1, nil) })
+		other := w.second()
+		var both sync.WaitGroup
+		both.Go(func() {
+			for range times {
+				if err := w.Tx(w.t.Context(), api); err != nil {
+					w.t.Error(err)
+				}
+			}
+		})
+		both.Go(func() {
+			for range times {
+				if err := other.LeaseTx(w.t.Context(), l, worker); err != nil {
+					w.t.Error(err)
+				}
+			}
+		})
+		both.Wait()
+		if got := runs.Load(); got != 2*times && w.Engine() != "sqlite" { // there the file is the lock
+			w.t.Errorf("got %d runs of %d transactions", got, 2*times)
 		}
 	})
 }

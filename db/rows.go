@@ -225,7 +225,7 @@ func (tx *Tx) cascade(ctx context.Context, table string, ids []string) error {
 	return nil
 }
 
-// stampCreated fills an empty created_at and makes all times UTC.
+// stampCreated fills an empty created_at and makes all times what their columns hold.
 func (tx *Tx) stampCreated(ctx context.Context, table *schema.Schema, row reflect.Value) {
 	if f := table.FieldsByDBName["created_at"]; f != nil {
 		if v := f.ReflectValueOf(ctx, row); v.IsNil() {
@@ -236,16 +236,20 @@ func (tx *Tx) stampCreated(ctx context.Context, table *schema.Schema, row reflec
 	utc(ctx, table, row)
 }
 
-// utc makes the times of a row UTC: only MariaDB's driver converts them, the others store the
-// wall clock or the zone.
+// utc makes the times of a row UTC and cuts what their columns do not hold: only MariaDB's
+// driver converts zones, the others store the wall clock or the zone; and servers round, up too.
 func utc(ctx context.Context, table *schema.Schema, row reflect.Value) {
+	unit := time.Second
+	if table.Table == (Work{}).TableName() {
+		unit = time.Millisecond
+	}
 	for _, f := range table.Fields {
 		switch v := f.ReflectValueOf(ctx, row); t := v.Interface().(type) {
 		case time.Time:
-			v.Set(reflect.ValueOf(t.UTC()))
+			v.Set(reflect.ValueOf(t.UTC().Truncate(unit)))
 		case *time.Time:
 			if t != nil {
-				u := t.UTC()
+				u := t.UTC().Truncate(unit)
 				v.Set(reflect.ValueOf(&u))
 			}
 		}

@@ -45,7 +45,8 @@ func TestInsertAndGet(t *testing.T) {
 			w.t.Errorf("got times %v and %v, want the clock's second in UTC, %v", got.CreatedAt, got.UpdatedAt, created)
 		}
 		local := time.Date(2026, 3, 1, 14, 0, 0, 0, time.FixedZone("X", 7200))
-		amp := must(w, &db.Amphora{ID: w.id(), Status: db.Allocated, CertExpiration: &local})
+		fine := local.Add(900 * time.Millisecond)
+		amp := must(w, &db.Amphora{ID: w.id(), Status: db.Allocated, CertExpiration: &fine})
 		if got := get[db.Amphora](w, amp.ID); !got.CertExpiration.Equal(local) {
 			w.t.Errorf("got certificate until %v, want %v", got.CertExpiration, local)
 		}
