@@ -1,0 +1,150 @@
+// Package agent runs in the amphora: it serves agent API 1.0 over mutual TLS, plugs networks into
+// the namespace amphora-haproxy, runs haproxy there and sends heartbeats. haproxy outlives it: an agent
+// that starts adopts what runs, and starts what should.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Version of the API.
+const apiVersion = "1.0"
+
+// Agent is the agent of one amphora.
+type Agent struct {
+	confPath string
+	log      *slog.Logger
+
+	// change serialises requests that change something, as upstream's single worker does.
+	change sync.Mutex
+
+	mu   sync.Mutex // guards conf
+	conf Config
+
+	haproxy  *haproxy
+	versions *versions
+}
+
+// New reads the configuration file; it changes nothing.
+func New(confPath string, log *slog.Logger) (*Agent, error) {
+	conf, err := LoadConfig(confPath)
+	if err != nil {
+		return nil, err
+	}
+	return &Agent{
+		confPath: confPath, log: log, conf: conf,
+		haproxy:  &haproxy{base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID},
+		versions: &versions{haproxy: conf.HAProxy},
+	}, nil
+}
+
+func (a *Agent) config() Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.conf
+}
+
+// Run restores what the amphora was doing, then serves until ctx ends. haproxy goes on running.
+func (a *Agent) Run(ctx context.Context) error {
+	conf := a.config()
+	if err := a.prepareFiles(conf); err != nil {
+		return err
+	}
+	// A NIC that does not come back must not keep the API from saying so.
+	if err := a.restore(ctx); err != nil {
+		a.log.ErrorContext(ctx, "not everything was restored", "error", err)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(conf.BindHost, strconv.Itoa(conf.BindPort)))
+	if err != nil {
+		return fmt.Errorf("listen for controllers: %w", err)
+	}
+	g, inner := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.serve(inner, l) })
+	g.Go(func() error { return a.beat(inner) })
+	a.log.InfoContext(ctx, "agent started", "amphora_id", conf.AmphoraID, "address", l.Addr().String())
+	return g.Wait()
+}
+
+// prepareFiles makes what an image brings along, where it is missing.
+func (a *Agent) prepareFiles(conf Config) error {
+	for _, dir := range []string{conf.BasePath, conf.CertDir, conf.InterfaceDir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return errors.Join(
+		ifAbsent(a.haproxy.groupFile(), 0o644, "global\n    group "+defaultGroup()+"\n"),
+		ifAbsent(a.haproxy.limitsFile(), 0o644, limits),
+		ifAbsent(filepath.Join(conf.BasePath, "ping-wrapper.sh"), 0o755, pingWrapper),
+	)
+}
+
+// pingWrapper is what haproxy runs for PING monitors.
+const pingWrapper = `#!/bin/sh
+case "$HAPROXY_SERVER_ADDR" in
+*:*) exec ping6 -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" >/dev/null 2>&1 ;;
+*) exec ping -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" >/dev/null 2>&1 ;;
+esac
+`
+
+func ifAbsent(path string, mode os.FileMode, text string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+func (a *Agent) serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           a.routes(),
+		TLSConfig:         a.tls(),
+		ReadHeaderTimeout: 30 * time.Second,
+		ReadTimeout:       a.config().ReadTimeout,
+		IdleTimeout:       time.Minute,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	stop := context.AfterFunc(ctx, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = server.Shutdown(ctx)
+	})
+	defer stop()
+	if err := server.ServeTLS(l, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	return nil
+}
+
+// restore plugs and starts again what was plugged and running, after a restart of the agent or of the amphora.
+func (a *Agent) restore(ctx context.Context) error {
+	a.change.Lock()
+	defer a.change.Unlock()
+	err := a.restoreInterfaces(ctx)
+	ids, listErr := a.haproxy.ids()
+	err = errors.Join(err, listErr)
+	for _, id := range ids {
+		if a.haproxy.running(id) {
+			continue
+		}
+		err = errors.Join(err, a.haproxy.start(ctx, id))
+	}
+	return err
+}

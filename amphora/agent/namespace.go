@@ -1,0 +1,97 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// namespace is where traffic is; the management interface stays outside.
+const namespace = "amphora-haproxy"
+
+// ensureNamespace makes the namespace with what haproxy needs in it, unless it is there.
+func ensureNamespace(ctx context.Context) error {
+	if _, err := os.Stat("/var/run/netns/" + namespace); err == nil {
+		return nil
+	}
+	if out, err := exec.CommandContext(ctx, "ip", "netns", "add", namespace).CombinedOutput(); err != nil {
+		return fmt.Errorf("make namespace %s: %w: %s", namespace, err, out)
+	}
+	h, closeHandle, err := openNamespace()
+	if err != nil {
+		return err
+	}
+	defer closeHandle()
+	lo, err := h.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("lo of the namespace: %w", err)
+	}
+	if err := h.LinkSetUp(lo); err != nil {
+		return fmt.Errorf("lo of the namespace: %w", err)
+	}
+	return inNamespace(func() error {
+		// Without these haproxy cannot bind a VIP that is not here (yet).
+		return errors.Join(
+			sysctl("net/ipv4/ip_nonlocal_bind", "1"), sysctl("net/ipv6/ip_nonlocal_bind", "1"),
+		)
+	})
+}
+
+func sysctl(key, value string) error {
+	err := os.WriteFile("/proc/sys/"+key, []byte(value), 0o644) //nolint:gosec // sysctls are world readable
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // a kernel without IPv6
+	}
+	return err
+}
+
+// openNamespace returns a handle for interfaces in the namespace.
+func openNamespace() (h *netlink.Handle, closeHandle func(), err error) {
+	ns, err := netns.GetFromName(namespace)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open namespace %s: %w", namespace, err)
+	}
+	defer ns.Close()
+	h, err = netlink.NewHandleAt(ns)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open namespace %s: %w", namespace, err)
+	}
+	return h, h.Close, nil
+}
+
+// inNamespace runs fn on a thread that is in the namespace.
+func inNamespace(fn func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		// The thread is not given back: one in the wrong namespace must not run anything else.
+		runtime.LockOSThread()
+		ns, err := netns.GetFromName(namespace)
+		if err != nil {
+			result <- err
+			return
+		}
+		defer ns.Close()
+		if err := netns.Set(ns); err != nil {
+			result <- err
+			return
+		}
+		result <- fn()
+	}()
+	return <-result
+}
+
+// intoNamespace moves a link into the namespace.
+func intoNamespace(link netlink.Link) error {
+	ns, err := netns.GetFromName(namespace)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return netlink.LinkSetNsFd(link, int(ns))
+}

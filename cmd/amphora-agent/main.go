@@ -1,0 +1,47 @@
+// Command amphora-agent runs inside an amphora: it serves agent API 1.0 to the controllers, runs haproxy and sends heartbeats.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/ottavino/ottavino/amphora/agent"
+)
+
+// memoryLimit keeps the agent small: an amphora has little memory, and it is haproxy's.
+const memoryLimit = 24 << 20
+
+func main() {
+	path := flag.String("config-file", "/etc/octavia/amphora-agent.conf", "the agent's configuration")
+	flag.Parse()
+	debug.SetMemoryLimit(memoryLimit)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, *path)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "amphora-agent:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, path string) error {
+	conf, err := agent.LoadConfig(path)
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if conf.Debug {
+		level = slog.LevelDebug
+	}
+	a, err := agent.New(path, slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: level})))
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}
