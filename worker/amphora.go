@@ -379,7 +379,7 @@ func (p *pass) removeAmphora(ctx context.Context, a *db.Amphora) error {
 	if len(found) > 0 {
 		return p.later("the server to be gone", p.lateSince(a), p.cfg.ServerWaitMax)
 	}
-	return p.deletePortsNamed(ctx, portNames{base: a.ID, member: a.ID, ids: []string{deref(a.VRRPPortID)}})
+	return p.deletePortsNamed(ctx, portNames{base: a.ID, member: a.ID})
 }
 
 // lateSince is when the amphora's row was changed last, which is when its end began.

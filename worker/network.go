@@ -248,57 +248,49 @@ func (p *pass) correctBasePort(ctx context.Context, port network.Port, group str
 	return p.Network.UpdatePort(ctx, port.ID, change)
 }
 
-// portNames are the names of ports to delete: by load balancer, by amphora, and some by id.
-type portNames struct {
-	vip, base, member string
-	ids               []string
+// portNames are the names of ports to delete, by load balancer and by amphora.
+type portNames struct{ vip, base, member string }
+
+func (n portNames) filters() []network.PortFilter {
+	var out []network.PortFilter
+	if n.vip != "" { // one that a user gave has another name, or another owner, and stays
+		out = append(out, network.PortFilter{Name: network.VIPPortName(n.vip), DeviceOwner: network.VIPOwner})
+	}
+	if n.base != "" {
+		out = append(out, network.PortFilter{Name: network.BasePortName(n.base)})
+	}
+	if n.member != "" {
+		out = append(out, network.PortFilter{Name: network.MemberPortName(n.member)})
+	}
+	return out
 }
 
-// deletePortsNamed deletes all ports of ours with these names. A VIP port that a user gave has another name and stays.
+// deletePortsNamed deletes all ports of ours with these names. It is done when Neutron lists none: its word that one is
+// gone may be about another request.
 func (p *pass) deletePortsNamed(ctx context.Context, n portNames) error {
-	ids := map[string]bool{}
-	for _, id := range n.ids {
-		if id != "" {
-			ids[id] = true
+	some := false
+	for _, f := range n.filters() {
+		found, err := p.Network.Ports(ctx, f)
+		if err != nil {
+			return err
 		}
-	}
-	for owner, name := range map[string]func(string) string{n.vip: network.VIPPortName} {
-		if owner != "" {
-			if err := p.collect(ctx, ids, network.PortFilter{Name: name(owner), DeviceOwner: network.VIPOwner}); err != nil {
+		for _, port := range found {
+			some = true
+			if err := p.Network.DeletePort(ctx, port.ID); err != nil {
 				return err
 			}
 		}
 	}
-	if n.base != "" {
-		if err := p.collect(ctx, ids, network.PortFilter{Name: network.BasePortName(n.base)}); err != nil {
-			return err
-		}
-	}
-	if n.member != "" {
-		if err := p.collect(ctx, ids, network.PortFilter{Name: network.MemberPortName(n.member)}); err != nil {
-			return err
-		}
-	}
-	for id := range ids {
-		if err := p.Network.DeletePort(ctx, id); err != nil {
-			return err
-		}
+	if some {
+		return &notYet{"ports to be gone", p.cfg.WaitFirst}
 	}
 	return nil
 }
 
-func (p *pass) collect(ctx context.Context, ids map[string]bool, f network.PortFilter) error {
-	found, err := p.Network.Ports(ctx, f)
-	for _, port := range found {
-		ids[port.ID] = true
-	}
-	return err
-}
-
-// deleteGroup deletes the security group of a load balancer.
+// deleteGroup deletes the security group of a load balancer; it is done when Neutron lists none.
 func (p *pass) deleteGroup(ctx context.Context, lbID string) error {
 	ids, err := p.Network.FindSecurityGroups(ctx, network.SecurityGroupName(lbID))
-	if err != nil {
+	if err != nil || len(ids) == 0 {
 		return err
 	}
 	for _, id := range ids {
@@ -306,7 +298,7 @@ func (p *pass) deleteGroup(ctx context.Context, lbID string) error {
 			return err
 		}
 	}
-	return nil
+	return &notYet{"security group to be gone", p.cfg.WaitFirst}
 }
 
 // subnetTTL is how long Neutron's word about a subnet is believed.
