@@ -1,5 +1,5 @@
 // Package instance runs the servers of the sandbox: each is a set of Linux namespaces (mounts, network, process ids
-// and host name) with its own /etc, /var/lib, /var/log, /run and /tmp, wired to bridges by veth pairs, and booted
+// and host name) with its own /etc, /var/lib, /var/log and /run, wired to bridges by veth pairs, and booted
 // with the files of its config drive. Its process 1 keeps one program running, as systemd would in an image.
 //
 // Importing the package makes the program able to be such a process 1 (see init.go). It wants root in a world of its
