@@ -42,7 +42,8 @@ check: ## What must hold before a change goes in: format, vet, lint, tests
 	$(GO) vet ./...
 	$(MAKE) lint test
 
-bench: ## Run the benchmarks
+bench: build ## Measure ottavino in the sandbox, then run the benchmarks
+	$(GO) run ./bench -bin bin
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
 
 clean: ## Remove what was built
