@@ -85,7 +85,7 @@ type lab struct {
 
 func newLab(t *testing.T, o labOptions) *lab {
 	t.Helper()
-	cfg := sandbox.Config{BuildDelay: 50 * time.Millisecond, DeleteDelay: 20 * time.Millisecond}
+	cfg := sandbox.Config{TenantCIDR: "10.10.0.0/16", BuildDelay: 50 * time.Millisecond, DeleteDelay: 20 * time.Millisecond}
 	if o.instances {
 		cfg.Agent = binaries.agent
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ottavino/ottavino/amphora/certs"
+	"github.com/ottavino/ottavino/sandbox/neutron"
 )
 
 // The networks of the sandbox. The first address of each is the sandbox's own: the controller's on the management
@@ -88,7 +89,13 @@ func (s *Sandbox) networks() error {
 	if err != nil {
 		return err
 	}
-	tenant, subnet, err := s.network.AddNetwork("tenant", st.Tenant.ProjectID, true, tenantCIDR, tenantGateway, "10.10.10.100", "10.10.10.254")
+	tenants := func() (neutron.Network, neutron.Subnet, error) {
+		if s.cfg.TenantCIDR != "" && s.host == nil {
+			return s.network.AddNetwork("tenant", st.Tenant.ProjectID, true, s.cfg.TenantCIDR, "", "", "")
+		}
+		return s.network.AddNetwork("tenant", st.Tenant.ProjectID, true, tenantCIDR, tenantGateway, "10.10.10.100", "10.10.10.254")
+	}
+	tenant, subnet, err := tenants()
 	if err != nil {
 		return err
 	}

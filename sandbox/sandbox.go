@@ -33,6 +33,9 @@ type Config struct {
 	// Also are more listeners for the same services, such as ones handed into the world.
 	Also []net.Listener
 
+	// TenantCIDR is the subnet of the tenants' network when servers are only rows; "" = 10.10.10.0/24.
+	TenantCIDR string
+
 	BuildDelay  time.Duration // a server's time in BUILD before it boots; 0 = 200 ms, negative = none
 	DeleteDelay time.Duration // between a server's delete and its end; 0 = 50 ms, negative = none
 	Latency     time.Duration // of every call

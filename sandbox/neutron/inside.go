@@ -6,7 +6,8 @@ import (
 
 // The functions below are for the sandbox itself and for its Nova: they ask no policy and are not recorded.
 
-// AddNetwork makes a network with one subnet. gateway "" means none; start and end bound the pool.
+// AddNetwork makes a network with one subnet. gateway "" means none; start and end bound the pool,
+// start "" means all of the subnet.
 func (n *Neutron) AddNetwork(name, projectID string, shared bool, cidr, gateway, start, end string) (Network, Subnet, error) {
 	n.Lock.Lock()
 	defer n.Lock.Unlock()
@@ -17,8 +18,11 @@ func (n *Neutron) AddNetwork(name, projectID string, shared bool, cidr, gateway,
 	n.networks.Put(v.ID, v)
 	s := Subnet{
 		ID: rest.NewID(), Name: name + "-subnet", TenantID: projectID, ProjectID: projectID, NetworkID: v.ID, CIDR: cidr,
-		IPVersion: 4, DHCP: true, GatewayIP: &gateway, Pools: []Pool{{start, end}},
+		IPVersion: 4, DHCP: true, GatewayIP: &gateway,
 		DNS: []string{}, HostRoutes: []HostRoute{}, Tags: []string{},
+	}
+	if start != "" {
+		s.Pools = []Pool{{start, end}}
 	}
 	if err := n.completeSubnet(&s); err != nil {
 		return v, s, err
