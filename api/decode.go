@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -125,14 +126,15 @@ func read[T any](o *object, name string, convert func(json.RawMessage) (T, error
 
 // fault words a failed conversion.
 func (o *object) fault(name string, raw json.RawMessage, err error) *Fault {
-	switch e := err.(type) {
-	case *Fault:
-		return e
-	case wrongBody:
-		return o.doc.wrong(string(e))
-	default:
-		return wrongAttribute(name, pyStr(raw), err.Error())
+	var fault *Fault
+	var body wrongBody
+	switch {
+	case errors.As(err, &fault):
+		return fault
+	case errors.As(err, &body):
+		return o.doc.wrong(string(body))
 	}
+	return wrongAttribute(name, pyStr(raw), err.Error())
 }
 
 // nested reads an attribute that is an object.

@@ -14,6 +14,7 @@ func TestEveryFilter(t *testing.T) {
 	t.Parallel()
 	const common = "id name project_id provisioning_status operating_status admin_state_up created_at updated_at "
 	dbtest.Each(t, func(t *testing.T, cfg db.Config) {
+		t.Helper()
 		f := newFixtureOn(t, cfg).admin()
 		x := f.tree()
 		policy := f.policy(x.lb, x.listener, `"action": "REJECT"`)

@@ -133,7 +133,10 @@ func newFixture(t *testing.T, tweak ...func(*api.Config, *api.Deps)) *fixture {
 // onEach runs a test on an API for each database engine.
 func onEach(t *testing.T, test func(*testing.T, *fixture), tweak ...func(*api.Config, *api.Deps)) {
 	t.Helper()
-	dbtest.Each(t, func(t *testing.T, cfg db.Config) { test(t, newFixtureOn(t, cfg, tweak...)) })
+	dbtest.Each(t, func(t *testing.T, cfg db.Config) {
+		t.Helper()
+		test(t, newFixtureOn(t, cfg, tweak...))
+	})
 }
 
 func newFixtureOn(t *testing.T, database db.Config, tweak ...func(*api.Config, *api.Deps)) *fixture {

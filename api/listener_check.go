@@ -124,6 +124,8 @@ func (c *change) checkListener(ctx context.Context, l *db.Listener, in *listener
 }
 
 // checkListenerTLS is the part of checkListener on protocol, headers and certificates.
+//
+//nolint:cyclop // one list of checks, in upstream's order
 func (c *change) checkListenerTLS(in *listenerIn) error {
 	protocol, certs := in.protocol.value, in.certificates()
 	if err := checkHeaders(protocol, in.headers.value, "dict_keys(%s)"); err != nil {
@@ -257,6 +259,8 @@ func checkNewHSTS(in *listenerIn) error {
 const hstsProtocol = "The HSTS feature can only be used for listeners using the TERMINATED_HTTPS protocol."
 
 // checkListenerChange tests a PUT, in upstream's order.
+//
+//nolint:cyclop // one list of checks, in upstream's order
 func (c *change) checkListenerChange(ctx context.Context, l *db.Listener, in *listenerIn) error {
 	certs := in.certificates()
 	hasCA := deref(l.ClientCATLSCertificateID) != "" || in.clientCA.or("") != ""

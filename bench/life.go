@@ -109,7 +109,7 @@ func (b *bench) member(ctx context.Context, lb *loadbalancers.LoadBalancer, pool
 	if err != nil {
 		return 0, 0, err
 	}
-	defer backend.Stop(ctx)
+	defer func() { _ = backend.Stop(ctx) }()
 	start := time.Now()
 	m, err := pools.CreateMember(ctx, b.api.ServiceClient, pool, pools.CreateMemberOpts{
 		Address: backend.Address().String(), ProtocolPort: backend.Port(), SubnetID: subnet,
@@ -118,7 +118,7 @@ func (b *bench) member(ctx context.Context, lb *loadbalancers.LoadBalancer, pool
 		return 0, 0, err
 	}
 	err = await(ctx, "the member answers", func() (bool, error) {
-		resp, err := visitor.Get("http://" + lb.VipAddress)
+		resp, err := visitor.Get("http://" + lb.VipAddress) //nolint:noctx // bounded by its timeout
 		if err != nil {
 			return false, nil
 		}

@@ -84,7 +84,8 @@ func newBench(ctx context.Context, bin string) (*bench, error) {
 		return nil, err
 	}
 	if err := await(ctx, "the server answers", func() (bool, error) {
-		conn, err := net.Dial("tcp", address)
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", address)
 		if err != nil {
 			return false, nil
 		}

@@ -76,6 +76,7 @@ func (s Service) request(ctx context.Context, client *gophercloud.ServiceClient,
 	if c.OK == nil {
 		c.OK = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}
 	}
+	//nolint:bodyclose // gophercloud closes it: KeepResponseBody is off
 	_, err := client.Request(ctx, c.Method, address, &gophercloud.RequestOpts{
 		JSONBody: c.In, JSONResponse: c.Out, OkCodes: c.OK, MoreHeaders: c.Header,
 	})

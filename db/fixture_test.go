@@ -51,6 +51,7 @@ func each(t *testing.T, fn func(w *world)) {
 	t.Helper()
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, cfg db.Config) {
+		t.Helper()
 		c := newClock()
 		cfg.Now = c.now
 		fn(&world{Store: dbtest.Open(t, cfg), t: t, cfg: cfg, clock: c})

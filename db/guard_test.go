@@ -68,12 +68,14 @@ func TestBegin(t *testing.T) {
 				}
 				return err
 			})
-			switch err.(type) {
-			case *db.ImmutableError:
+			var locked *db.ImmutableError
+			var missing *db.NotFoundError
+			switch {
+			case errors.As(err, &locked):
 				return immutable
-			case *db.NotFoundError:
+			case errors.As(err, &missing):
 				return absent
-			case nil:
+			case err == nil:
 				return got
 			}
 			return err.Error()

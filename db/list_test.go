@@ -150,7 +150,7 @@ func TestListErrors(t *testing.T) {
 				return err
 			})
 		}
-		for _, column := range []string{"nmae", "pool.id", "vip.nope", "id; DROP TABLE tags", ""} {
+		for _, column := range []string{"names", "pool.id", "vip.nope", "id; DROP TABLE tags", ""} {
 			wantError[*db.UnknownColumnError](w.t, err(db.ListQuery{Filters: []db.Filter{{Column: column}}}))
 			e := wantError[*db.UnknownColumnError](w.t, err(db.ListQuery{Sort: []db.Order{{Column: column}}}))
 			if e.Column != column {

@@ -227,6 +227,7 @@ func (c listColumn) convert(text string) (value any, ok bool) {
 	case reflect.Float64:
 		value, err = strconv.ParseFloat(text, 64)
 		return value, err == nil
+	default: // a time, or nothing that a text can be
 	}
 	if typ != reflect.TypeFor[time.Time]() {
 		return nil, false

@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"database/sql"
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -124,7 +125,7 @@ func fits[M any](w *world) {
 	}
 	defer rows.Close()
 	got, err := rows.Columns()
-	if err != nil {
+	if err := errors.Join(err, rows.Err()); err != nil {
 		w.t.Fatal(err)
 	}
 	var want []string

@@ -203,7 +203,7 @@ func (s *Store) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 		case attempt == maxAttempts || time.Since(started) > maxRetrying:
 			return fmt.Errorf("%w: %w", ErrBusy, err)
 		}
-		if sleep(ctx, wait/2+rand.N(wait)) != nil {
+		if sleep(ctx, wait/2+rand.N(wait)) != nil { //nolint:gosec // nothing secret
 			return fmt.Errorf("%w: %w", ErrBusy, err)
 		}
 		wait = min(2*wait, longestWait)

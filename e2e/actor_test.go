@@ -212,7 +212,7 @@ func (a *actor) persist(ctx context.Context, id *string, find func() (string, er
 func (a *actor) repeat(ctx context.Context, do func() error) error {
 	for {
 		err := do()
-		if err == nil || !unanswered(err) && !(a.patient && refused(err)) {
+		if err == nil || !unanswered(err) && (!a.patient || !refused(err)) {
 			return err
 		}
 		if pause(ctx, 20*time.Millisecond) != nil {

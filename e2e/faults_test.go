@@ -37,6 +37,7 @@ var mishaps = map[string]rest.Fault{
 // outbound call of that life goes wrong once, in each way. Whatever happens, the load
 // balancer is ACTIVE in the end without anybody's help, then gone, and nothing is left.
 func TestEveryCallFails(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, labOptions{conf: quickTimeouts})
 	l.serve()
 	kinds := l.callsOfOneLife()

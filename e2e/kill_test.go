@@ -21,9 +21,10 @@ const kills = 50
 func TestKilledAtRandomMoments(t *testing.T) {
 	for _, engine := range dbtest.Engines() {
 		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t, labOptions{engine: engine})
 			server := l.serve()
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 			defer cancel()
 			busy, rest := context.WithCancel(ctx)
 			done := make(chan []*actor, 1)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -57,6 +58,12 @@ func run(m *testing.M) int {
 			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", b.pkg, err, out)
 			return 1
 		}
+	}
+	// Tests of this package wait more than they work.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	status := m.Run()
 	if err := dbtest.Stop(); err != nil {
@@ -133,7 +140,7 @@ bind_port = %s
 connection = %s
 `, host, port, dbtest.Server(l.t, engine))
 	if !o.instances {
-		text += "[controller_worker]\namphora_driver = amphora_noop_driver\n"
+		text += "[controller_worker]\namphora_driver = amphora_noop_driver\n[health_manager]\nbind_port = 0\n"
 	}
 	path := filepath.Join(l.t.TempDir(), "octavia.conf")
 	if err := os.WriteFile(path, []byte(text+o.conf), 0o600); err != nil {
@@ -198,10 +205,8 @@ func (l *lab) actor(name string) *actor {
 
 // awaitActive waits until the load balancer and everything below it is ACTIVE.
 func (l *lab) awaitActive(ctx context.Context, a *actor) error {
-	last := "nothing"
 	for {
-		var broken error
-		last, broken = l.unsettled(ctx, a.lb)
+		last, broken := l.unsettled(ctx, a.lb)
 		if broken == nil && last == "" {
 			return nil
 		}

@@ -1,9 +1,7 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -124,19 +122,4 @@ func (s *server) stop() {
 	if err != nil {
 		s.t.Errorf("the server ended with %v", err)
 	}
-}
-
-// residentKiB is the memory of a process, from /proc.
-func residentKiB(pid int) (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, found := bytes.Cut(status, []byte("VmRSS:"))
-	if !found {
-		return 0, fmt.Errorf("process %d has no resident memory", pid)
-	}
-	var kib int
-	_, err = fmt.Sscan(string(rest), &kib)
-	return kib, err
 }

@@ -18,6 +18,7 @@ import (
 // take part, and no load balancer is ever worked on by two at a time: the leases the servers
 // logged do not overlap, and their tokens only rise.
 func TestTwoServersShare(t *testing.T) {
+	t.Parallel()
 	const n = 100
 	l := newLab(t, labOptions{engine: dbtest.MariaDB})
 	l.serve()

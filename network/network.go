@@ -7,10 +7,16 @@ const (
 	VIPOwner = "Octavia" // device_owner of ports before Nova binds them
 )
 
-// VIPPortName, BasePortName, MemberPortName and SecurityGroupName name our objects.
-func VIPPortName(lbID string) string       { return "octavia-lb-" + lbID }
-func BasePortName(ampID string) string     { return "octavia-lb-vrrp-" + ampID }
-func MemberPortName(ampID string) string   { return "octavia-lb-member-" + ampID }
+// VIPPortName names the VIP port of a load balancer.
+func VIPPortName(lbID string) string { return "octavia-lb-" + lbID }
+
+// BasePortName names the port that carries the VIP in an amphora.
+func BasePortName(ampID string) string { return "octavia-lb-vrrp-" + ampID }
+
+// MemberPortName names the ports of an amphora on networks of members.
+func MemberPortName(ampID string) string { return "octavia-lb-member-" + ampID }
+
+// SecurityGroupName names the security group of a load balancer.
 func SecurityGroupName(lbID string) string { return "lb-" + lbID }
 
 // FixedIP is an address in a subnet. Either part may be empty in requests.

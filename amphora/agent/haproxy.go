@@ -128,7 +128,7 @@ func (h *haproxy) start(ctx context.Context, id string) error {
 	}
 	defer os.Remove(said.Name())
 	defer said.Close()
-	//nolint:gosec // the program is configured, the rest is ours
+
 	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", namespace, h.program, "-W", "-D", "-L", h.peer(),
 		"-f", h.configFile(id), "-f", h.groupFile(), "-f", h.limitsFile(), "-p", h.pidFile(id))
 	// A file, not a pipe: haproxy may keep it open for as long as it lives.
@@ -223,7 +223,8 @@ func (h *haproxy) info(id string) (processInfo, error) {
 
 // command asks a worker over its stats socket.
 func (h *haproxy) command(id, command string) ([]byte, error) {
-	conn, err := net.DialTimeout("unix", h.socket(id), time.Second)
+	d := net.Dialer{Timeout: time.Second}
+	conn, err := d.Dial("unix", h.socket(id)) //nolint:noctx // bounded by its timeout
 	if err != nil {
 		return nil, err
 	}

@@ -136,7 +136,7 @@ func (f interfaceFile) runScripts() error {
 		if _, err := os.Stat(words[0]); err != nil {
 			continue
 		}
-		out, err := exec.Command("ip", append([]string{"netns", "exec", namespace}, words...)...).CombinedOutput() //nolint:gosec,noctx // ours, and short
+		out, err := exec.Command("ip", append([]string{"netns", "exec", namespace}, words...)...).CombinedOutput() //nolint:noctx // ours, and short
 		if err != nil {
 			return fmt.Errorf("%s: %w: %s", s.Command, err, out)
 		}

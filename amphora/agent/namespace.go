@@ -44,7 +44,7 @@ func ensureNamespace(ctx context.Context) error {
 }
 
 func sysctl(key, value string) error {
-	err := os.WriteFile("/proc/sys/"+key, []byte(value), 0o644) //nolint:gosec // sysctls are world readable
+	err := os.WriteFile("/proc/sys/"+key, []byte(value), 0o644)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // a kernel without IPv6
 	}

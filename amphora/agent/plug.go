@@ -20,7 +20,7 @@ import (
 )
 
 // errNoNIC says that the interface has not appeared (yet); controllers know the phrase and ask again.
-var errNoNIC = errors.New("No suitable network interface found") //nolint:staticcheck,revive // the API's words
+var errNoNIC = errors.New("No suitable network interface found") //nolint:staticcheck // the API's words
 
 func (a *Agent) plugVIP(r *http.Request, body []byte) reply {
 	var fields map[string]json.RawMessage
@@ -64,7 +64,7 @@ func vipFile(name, vip string, plug amphora.VIPPlug, topology string) (f interfa
 	for _, v := range all {
 		ip, subnet, err := parseVIP(v)
 		if err != nil {
-			return f, nil, fmt.Errorf("Invalid VIP: %w", err) //nolint:staticcheck,revive // the API's words
+			return f, nil, fmt.Errorf("Invalid VIP: %w", err) //nolint:staticcheck // the API's words
 		}
 		families[family(ip)] = true
 		words = append(words, v.IPAddress)
@@ -101,7 +101,7 @@ func (f *interfaceFile) addBase(plug amphora.VIPPlug) error {
 	}
 	ip, err := netip.ParseAddr(plug.VRRPIP)
 	if err != nil {
-		return fmt.Errorf("Invalid VRRP Address: %w", err) //nolint:staticcheck,revive // the API's words
+		return fmt.Errorf("Invalid VRRP Address: %w", err) //nolint:staticcheck // the API's words
 	}
 	subnet, err := netip.ParsePrefix(plug.SubnetCIDR)
 	if err != nil {
@@ -236,7 +236,7 @@ func (a *Agent) plug(ctx context.Context, mac string, f interfaceFile, what stri
 	}
 	link, err := rootLink(mac)
 	if err != nil {
-		_ = os.WriteFile("/sys/bus/pci/rescan", []byte("1"), 0o200) //nolint:gosec // the kernel's
+		_ = os.WriteFile("/sys/bus/pci/rescan", []byte("1"), 0o200)
 		rep := said(http.StatusNotFound, "", errNoNIC.Error())
 		return &rep
 	}

@@ -88,6 +88,7 @@ func (e *Enforcer) current() map[string]check {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.reload(); err != nil {
+		//nolint:sloglint // asked from everywhere, and of no request
 		e.opts.Log.Error("policy file not usable, earlier rules stay", "file", e.opts.File, "error", err)
 	}
 	return e.rules

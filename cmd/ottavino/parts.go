@@ -47,9 +47,9 @@ func newParts(ctx context.Context, cfg *config.Config, log *slog.Logger) (*parts
 	return &parts{cfg: cfg, log: log, metrics: obs.NewMetrics(), store: store, drivers: d}, nil
 }
 
-func (p *parts) close() {
+func (p *parts) close(ctx context.Context) {
 	if err := p.store.Close(); err != nil {
-		p.log.Warn("database not closed", "error", err)
+		p.log.WarnContext(ctx, "database not closed", "error", err)
 	}
 }
 

@@ -66,13 +66,13 @@ func serve(ctx context.Context, s settings, r roles) error {
 		return err
 	}
 	for _, w := range cfg.Warnings {
-		log.WarnContext(ctx, "configuration: "+w)
+		log.WarnContext(ctx, "configuration", "warning", w)
 	}
 	p, err := newParts(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.close(context.WithoutCancel(ctx))
 	if s.migrate {
 		if err := p.store.Migrate(ctx); err != nil {
 			return err

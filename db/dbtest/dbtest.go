@@ -78,16 +78,16 @@ func EachEmpty(t *testing.T, fn func(t *testing.T, cfg db.Config)) {
 }
 
 // Open opens a store and closes it when the test ends.
-func Open(t testing.TB, cfg db.Config) *db.Store {
-	t.Helper()
+func Open(tb testing.TB, cfg db.Config) *db.Store {
+	tb.Helper()
 	cfg.MaxRetries = 1 // a database that is not there fails the test at once
-	s, err := db.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	s, err := db.Open(tb.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
@@ -96,27 +96,27 @@ func Open(t testing.TB, cfg db.Config) *db.Store {
 // Server returns the SQLAlchemy URL of a fresh migrated database for the test alone. On the
 // test's end the database is emptied or dropped, so whatever uses it must have stopped by
 // then: register its stop after this call.
-func Server(t testing.TB, e Engine) string {
-	t.Helper()
+func Server(tb testing.TB, e Engine) string {
+	tb.Helper()
 	url, done, err := servers.of(e).migrated()
-	return handOut(t, e, url, done, err)
+	return handOut(tb, e, url, done, err)
 }
 
 // Empty is Server without a schema.
-func Empty(t testing.TB, e Engine) string {
-	t.Helper()
+func Empty(tb testing.TB, e Engine) string {
+	tb.Helper()
 	url, done, err := servers.of(e).empty()
-	return handOut(t, e, url, done, err)
+	return handOut(tb, e, url, done, err)
 }
 
-func handOut(t testing.TB, e Engine, url string, done func() error, err error) string {
-	t.Helper()
+func handOut(tb testing.TB, e Engine, url string, done func() error, err error) string {
+	tb.Helper()
 	if err != nil {
-		t.Fatalf("%s: %v", e, err)
+		tb.Fatalf("%s: %v", e, err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := done(); err != nil {
-			t.Errorf("%s: %v", e, err)
+			tb.Errorf("%s: %v", e, err)
 		}
 	})
 	return url

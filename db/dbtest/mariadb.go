@@ -70,7 +70,7 @@ func (m *mariadb) create(ctx context.Context) (string, error) {
 	}
 	m.n++
 	name := fmt.Sprintf("octavia%d", m.n)
-	_, err := m.admin.ExecContext(ctx, "CREATE DATABASE "+name) //nolint:gosec // our own names
+	_, err := m.admin.ExecContext(ctx, "CREATE DATABASE "+name)
 	return name, err
 }
 
@@ -86,7 +86,7 @@ func (m *mariadb) empty() (string, func() error, error) {
 func (m *mariadb) drop(name string) error {
 	ctx, cancel := patience()
 	defer cancel()
-	_, err := m.admin.ExecContext(ctx, "DROP DATABASE "+name) //nolint:gosec // our own names
+	_, err := m.admin.ExecContext(ctx, "DROP DATABASE "+name)
 	return err
 }
 

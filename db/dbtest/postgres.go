@@ -87,7 +87,7 @@ func (p *postgres) run(ctx context.Context) error {
 func (p *postgres) create(ctx context.Context, template string) (string, error) {
 	p.n++
 	name := fmt.Sprintf("octavia%d", p.n)
-	_, err := p.admin.ExecContext(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY FILE_COPY") //nolint:gosec // our own names
+	_, err := p.admin.ExecContext(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template+" STRATEGY FILE_COPY")
 	return name, err
 }
 

@@ -1,7 +1,9 @@
 package instance
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -125,7 +127,8 @@ func writeFiles(files map[string][]byte) error {
 }
 
 func serveName(name string) error {
-	l, err := net.Listen("tcp", fmt.Sprintf(":%d", webPort))
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", webPort))
 	if err != nil {
 		return err
 	}
@@ -158,15 +161,10 @@ func start(argv []string) (pid int, err error) {
 func reap(argv []string, child int) {
 	for {
 		pid, err := unix.Wait4(-1, nil, 0, nil)
-		switch err {
-		case nil:
-		case unix.ECHILD:
+		if errors.Is(err, unix.ECHILD) {
 			time.Sleep(respawn) // nothing runs but this process; somebody may enter
-			continue
-		default:
-			continue
 		}
-		if pid != child || child == 0 {
+		if err != nil || pid != child || child == 0 {
 			continue
 		}
 		time.Sleep(respawn)

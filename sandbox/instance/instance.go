@@ -84,7 +84,7 @@ func (i *Instance) boot(ctx context.Context) error {
 		return err
 	}
 	defer readyRead.Close()
-	i.cmd = exec.Command("/proc/self/exe")
+	i.cmd = exec.Command("/proc/self/exe") //nolint:noctx // lives until Kill
 	i.cmd.Args = []string{"init"}
 	i.cmd.Env = append(os.Environ(), initEnv+"=1")
 	i.cmd.Stdout, i.cmd.Stderr = i.console.file, i.console.file

@@ -37,7 +37,7 @@ func TestWebInstanceAnswersOnItsNetwork(t *testing.T) {
 	if err := instance.MakeBridge("br0", netip.MustParsePrefix("10.10.10.1/24")); err != nil {
 		t.Fatal(err)
 	}
-	defer instance.RemoveBridge("br0")
+	defer func() { _ = instance.RemoveBridge("br0") }()
 	i := boot(t, instance.Spec{
 		ID: "web", Name: "backend-1", Web: "hello",
 		NICs:  []instance.NIC{nic("11111111-aaaa", "fa:16:3e:00:00:01", "10.10.10.11/24")},
@@ -71,7 +71,7 @@ func TestProgramIsKeptRunningAndPortsComeAndGo(t *testing.T) {
 	if err := instance.MakeBridge("br0", netip.Prefix{}); err != nil {
 		t.Fatal(err)
 	}
-	defer instance.RemoveBridge("br0")
+	defer func() { _ = instance.RemoveBridge("br0") }()
 	i := boot(t, instance.Spec{ID: "amp", Name: "amphora", Command: []string{"/bin/sleep", "1000"}})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

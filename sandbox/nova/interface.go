@@ -74,7 +74,7 @@ func (n *Nova) detach(r *rest.Request) (int, any, error) {
 		n.alone(s.ID, func() {
 			if n.host != nil {
 				if err := n.host.Unplug(s.ID, id); err != nil {
-					n.cfg.Log.Warn("sandbox: port not unplugged", "port_id", id, "error", err)
+					n.cfg.Log.WarnContext(n.ctx, "sandbox: port not unplugged", "port_id", id, "error", err)
 				}
 			}
 			if n.wasMade(s.ID, id) {

@@ -51,7 +51,7 @@ type Nova struct {
 	images  *glance.Glance
 	network *neutron.Neutron
 	host    Host
-	ctx     context.Context // ends with Close: builds stop
+	ctx     context.Context //nolint:containedctx // ends with Close: builds in the background stop
 	stop    context.CancelFunc
 	work    sync.WaitGroup
 

@@ -139,7 +139,7 @@ func (n *Nova) build(s Server, body createBody, files map[string][]byte) {
 		m := Machine{ID: s.ID, Name: s.Name, ImageID: body.Server.ImageRef, Ports: ports, Files: files}
 		if err := n.host.Boot(n.ctx, m); err != nil {
 			fault = err.Error()
-			n.cfg.Log.Warn("sandbox: server does not boot", "server_id", s.ID, "error", err)
+			n.cfg.Log.WarnContext(n.ctx, "sandbox: server does not boot", "server_id", s.ID, "error", err)
 		}
 	}
 	n.Lock.Lock()
