@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/obs"
 )
 
@@ -36,7 +37,7 @@ func (s *Server) requestID(next echo.HandlerFunc) echo.HandlerFunc {
 		id := "req-" + uuid.NewString()
 		r := c.Request()
 		c.Response().Header().Set(requestIDHeader, id)
-		ctx := obs.With(r.Context(), obs.IDs{RequestID: id})
+		ctx := db.WithRequestID(obs.With(r.Context(), obs.IDs{RequestID: id}), id)
 		if global := r.Header.Get(requestIDHeader); requestIDForm.MatchString(global) {
 			s.deps.Log.DebugContext(ctx, "request has a global id", "global_request_id", global)
 		}

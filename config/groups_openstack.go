@@ -38,6 +38,7 @@ type KeystoneAuthtoken struct {
 	Auth
 
 	WWWAuthenticateURI        string        `opt:"www_authenticate_uri" old:"auth_uri"`   // Public URL of Keystone, shown with a 401.
+	JWSPublicKeyRepository    []string      `opt:"jws_public_key_repository"`             // Files or directories of the public keys of Keystone's JWS tokens (its [jwt_tokens] option of this name): bad tokens are refused without asking it. Not set: Keystone is asked about all.
 	TokenCacheTime            time.Duration `opt:"token_cache_time" default:"300"`        // How long a validated token is believed.
 	ServiceTokenRoles         []string      `opt:"service_token_roles" default:"service"` // Roles that make a token a service token.
 	ServiceTokenRolesRequired bool          `opt:"service_token_roles_required"`          // Whether a service token must have one of them.

@@ -130,7 +130,12 @@ func (s *Sandbox) certificates() error {
 	if err != nil {
 		return err
 	}
+	tokenKey, err := s.identity.PublicKey()
+	if err != nil {
+		return err
+	}
 	for name, content := range map[string][]byte{
+		"jws.pub":            tokenKey,
 		"server_ca.cert.pem": serverCA.CertPEM, "server_ca.key.pem": serverCA.KeyPEM,
 		"client_ca.cert.pem": clientCA.CertPEM, "client.cert-and-key.pem": client.Bundle(),
 	} {
@@ -187,6 +192,7 @@ project_domain_name = Default
 `, st.AuthURL, st.Service.User, st.Service.Password, st.Service.Project)
 	return fmt.Sprintf(`[keystone_authtoken]
 www_authenticate_uri = %s
+jws_public_key_repository = %s
 %s
 [service_auth]
 %s
@@ -215,7 +221,7 @@ controller_ip_port_list = %s:5555
 heartbeat_key = sandbox-heartbeat-key
 heartbeat_interval = 1
 heartbeat_timeout = 15
-`, st.AuthURL, auth, auth,
+`, st.AuthURL, file("jws.pub"), auth, auth,
 		file("server_ca.cert.pem"), file("server_ca.key.pem"), file("client.cert-and-key.pem"), file("server_ca.cert.pem"),
 		file("client_ca.cert.pem"), st.imageTag, st.imageOwner, st.FlavorID, keypair, st.ManagementNetworkID, st.groupID,
 		st.HealthManager, st.HealthManager)

@@ -71,7 +71,7 @@ func neutronEndpoint(a config.Auth) cloud.Endpoint {
 func keystoneConfig(k config.KeystoneAuthtoken) keystone.Config {
 	e := neutronEndpoint(k.Auth)
 	e.Type = cmp.Or(k.ServiceType, "identity")
-	return keystone.Config{Endpoint: e, CacheTime: k.TokenCacheTime}
+	return keystone.Config{Endpoint: e, CacheTime: k.TokenCacheTime, JWSKeys: k.JWSPublicKeyRepository}
 }
 
 func vipConfig(cfg *config.Config) vip.Config {
