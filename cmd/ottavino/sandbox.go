@@ -62,6 +62,13 @@ func runSandbox(ctx context.Context, w *world.World, out io.Writer) error {
 	}
 	defer l.close()
 	go forward(outside, "http://"+apiAddress)
+	for _, name := range []string{"backend-1", "backend-2"} {
+		b, err := l.cloud.StartBackend(ctx, name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "Web server %s answers on %s:%d of the tenants' network.\n", b.Name(), b.Address(), b.Port())
+	}
 	st := l.cloud.Settings()
 	fmt.Fprintf(out, "\nThe cloud is up. Its tenants' settings:\n\n")
 	for _, v := range st.Env(st.Tenant) {
@@ -73,11 +80,11 @@ func runSandbox(ctx context.Context, w *world.World, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "\nor, as clouds sandbox, sandbox-other and sandbox-admin, %s:\n\n%s", yaml, st.CloudsYAML())
 	fmt.Fprintf(out, `
-The tenants' network is tenant-net, its subnet tenant-subnet (%s).
+The tenants' network is tenant-net, its subnet tenant-subnet.
 To reach a VIP:     nsenter --target %d --net curl http://<VIP>/
 The server's log:   %s
 Interrupt ends it and removes everything.
-`, "10.10.10.0/24", w.OutsidePid(), l.log.Name())
+`, w.OutsidePid(), l.log.Name())
 	return l.wait(ctx)
 }
 
