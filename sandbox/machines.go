@@ -164,3 +164,16 @@ func (s *Sandbox) StartBackend(ctx context.Context, name string) (*Backend, erro
 	}
 	return b, nil
 }
+
+// RemovePort deletes a port behind everybody's back.
+func (s *Sandbox) RemovePort(id string) { s.network.RemovePort(id) }
+
+// AddPort makes a port on the tenants' network behind everybody's back.
+func (s *Sandbox) AddPort(name, owner string) error {
+	st := s.settings
+	_, err := s.network.AddPort(neutron.Port{Name: name, DeviceOwner: owner, NetworkID: st.NetworkID, ProjectID: st.Tenant.ProjectID})
+	return err
+}
+
+// RemoveServer deletes a server behind everybody's back.
+func (s *Sandbox) RemoveServer(id string) { s.compute.End(id) }

@@ -256,3 +256,6 @@ func (n *Nova) end(id string) {
 		n.groups.Put(g.ID, g)
 	}
 }
+
+// End takes a server away at once, as the operator of the cloud might.
+func (n *Nova) End(id string) { n.alone(id, func() { n.end(id) }) }

@@ -1,0 +1,168 @@
+package worker_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/worker"
+)
+
+// TestEveryAgentCallFails makes each call to the agent in a load balancer's life fail once, in each way, before and
+// after it took effect. Whatever happens, all is ACTIVE in the end, then gone, and nothing is left.
+func TestEveryAgentCallFails(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.agent.plan(nil)
+	reference := r.balancer()
+	r.active(reference)
+	r.remove(reference)
+	calls := r.agent.made()
+	for _, op := range []string{"info", "details", "plug VIP", "apply"} {
+		if !slices.Contains(calls, op) {
+			t.Fatalf("a life makes the calls %v, want %s among them", calls, op)
+		}
+	}
+	for n, op := range calls {
+		for name, err := range map[string]error{
+			"no answer": agentError(0, true), "not ready": agentError(404, true), "409": agentError(409, false), "500": agentError(500, false),
+		} {
+			for _, after := range []bool{false, true} {
+				r.agent.plan(func(k int, _ string) (error, bool) {
+					if k == n {
+						return err, after
+					}
+					return nil, false
+				})
+				id := r.balancer()
+				r.active(id)
+				if !strings.Contains(r.config(id), "10.10.0.250:80") {
+					t.Errorf("%s %s: the agent does not run the member", op, name)
+				}
+				r.remove(id)
+			}
+		}
+	}
+}
+
+func TestFailureIsShownAndHeals(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.agent.plan(func(_ int, op string) (error, bool) {
+		if op == "apply" {
+			return agentError(500, false), false
+		}
+		return nil, false
+	})
+	id := r.balancer()
+	r.until("the load balancer is in ERROR", func() bool { return r.tree(id).LoadBalancer.ProvisioningStatus == db.Error })
+	if got := r.reasons(id); !strings.Contains(got, "AgentRefused") {
+		t.Errorf("got events %s, want AgentRefused", got)
+	}
+	r.agent.plan(nil)
+	r.active(id)
+	r.remove(id)
+}
+
+func TestServerInErrorIsBuiltAnew(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cloud.FailBuild("No valid host was found.")
+	id := r.balancer()
+	r.active(id)
+	if got := r.reasons(id); !strings.Contains(got, "ServerBuildFailed") {
+		t.Errorf("got events %s, want ServerBuildFailed", got)
+	}
+	r.until("the failed server is gone", func() bool { return len(r.cloud.Servers("amphora-")) == 1 })
+	r.remove(id)
+}
+
+func TestDeadAmphoraIsReplaced(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.balancer()
+	r.active(id)
+	old := r.tree(id).Amphorae[0]
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		if _, err := tx.BeginChange(ctx, id, db.AcceptPending); err != nil {
+			return err
+		}
+		old.Status = db.Error
+		return db.Update(ctx, tx, &old, "status")
+	})
+	r.until("another amphora serves alone", func() bool {
+		t := r.tree(id)
+		return len(t.Amphorae) == 1 && t.Amphorae[0].ID != old.ID && t.Amphorae[0].Status == db.Allocated
+	})
+	r.active(id)
+	if !strings.Contains(r.config(id), "10.10.0.250:80") {
+		t.Error("the successor does not run the member")
+	}
+	r.remove(id)
+}
+
+func TestDriftIsRepaired(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.DriftInterval = 20 * time.Millisecond })
+	id := r.balancer()
+	r.active(id)
+	a := r.tree(id).Amphorae[0]
+	r.cloud.RemovePort(*a.VRRPPortID)
+	r.until("the base port is made again", func() bool {
+		now := r.tree(id).Amphorae[0]
+		return now.VRRPPortID != nil && *now.VRRPPortID != *a.VRRPPortID
+	})
+	r.cloud.RemoveServer(*a.ComputeID)
+	r.until("another amphora serves", func() bool {
+		t := r.tree(id)
+		return len(t.Amphorae) == 1 && t.Amphorae[0].ID != a.ID && t.Amphorae[0].Status == db.Allocated
+	})
+	r.remove(id)
+}
+
+// TestBlameIsNarrow: a listener that cannot be applied is in ERROR with a reason; its sibling serves.
+func TestBlameIsNarrow(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.balancer()
+	r.active(id)
+	bad := uuid.NewString()
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		if _, err := tx.BeginChange(ctx, id, db.AcceptPending); err != nil {
+			return err
+		}
+		return db.Insert(ctx, tx, r.listener(bad, id, "TERMINATED_HTTPS", 443, nil))
+	})
+	r.until("the load balancer is ACTIVE and the listener in ERROR", func() bool {
+		tree := r.tree(id)
+		status := map[string]string{}
+		for _, l := range tree.Listeners {
+			status[l.Protocol] = l.ProvisioningStatus
+		}
+		return tree.LoadBalancer.ProvisioningStatus == db.Active && status["TERMINATED_HTTPS"] == db.Error && status["HTTP"] == db.Active
+	})
+	if got := r.reasons(id); !strings.Contains(got, "NotApplicable") {
+		t.Errorf("got events %s, want NotApplicable", got)
+	}
+	r.remove(id)
+}
+
+// TestRecordWithoutRowsIsSwept: a create that died between its record and its rows leaves nothing.
+func TestRecordWithoutRowsIsSwept(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := uuid.NewString()
+	if err := r.cloud.AddPort("octavia-lb-"+id, "Octavia"); err != nil {
+		t.Fatal(err)
+	}
+	r.tx(func(ctx context.Context, tx *db.Tx) error { return tx.Schedule(ctx, id, time.Now()) })
+	r.until("the port is gone", func() bool {
+		left, err := r.cloud.Leaks(t.Context())
+		return err == nil && len(left) == 0
+	})
+}
