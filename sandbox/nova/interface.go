@@ -38,8 +38,12 @@ func (n *Nova) attach(r *rest.Request) (int, any, error) {
 	if err := r.Decode(&body); err != nil {
 		return 0, nil, err
 	}
-	if s.Status != "ACTIVE" {
-		return 0, nil, &rest.Error{Status: http.StatusConflict, Message: "Cannot 'attach_interface' instance " + s.ID + " while it is in vm_state " + s.VMState}
+	if s.Status != "ACTIVE" || s.deleting() {
+		state := "vm_state " + s.VMState
+		if s.deleting() {
+			state = "task_state deleting"
+		}
+		return 0, nil, rest.Conflict("", "Cannot 'attach_interface' instance %s while it is in %s", s.ID, state)
 	}
 	id := body.Attachment.PortID
 	if p, ok := n.network.Port(id); !ok {

@@ -127,6 +127,9 @@ func decodeFiles(body createBody) (map[string][]byte, error) {
 
 // build is what happens between BUILD and ACTIVE.
 func (n *Nova) build(s Server, body createBody, files map[string][]byte) {
+	if !n.wanted(s.ID) {
+		return // what is made from here on, nobody would take away
+	}
 	fault := n.nextFault()
 	var ports []neutron.Port
 	if fault == "" {
@@ -158,6 +161,14 @@ func (n *Nova) build(s Server, body createBody, files map[string][]byte) {
 		now.Addresses = n.addresses(ports)
 	}
 	n.servers.Put(now.ID, now)
+}
+
+// wanted says whether a server is there and nobody has asked to delete it.
+func (n *Nova) wanted(id string) bool {
+	n.Lock.Lock()
+	defer n.Lock.Unlock()
+	s, ok := n.servers.Get(id)
+	return ok && !s.deleting()
 }
 
 func (s Server) deleting() bool { return s.TaskState != nil && *s.TaskState == "deleting" }

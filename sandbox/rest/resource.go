@@ -3,7 +3,9 @@ package rest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -110,14 +112,23 @@ func (res *Resource[T]) createMany(r *Request, status int, many json.RawMessage)
 	for _, b := range bodies {
 		v, err := res.Add(r, b)
 		if err != nil {
-			for _, m := range made {
-				res.Items.Delete(*res.ID(&m))
-			}
-			return 0, nil, err
+			return 0, nil, errors.Join(err, res.undo(r, made))
 		}
 		made = append(made, v)
 	}
 	return status, Doc{res.Plural: made}, nil
+}
+
+// undo deletes what a bulk request has made before it failed, youngest first, with all that came with it.
+func (res *Resource[T]) undo(r *Request, made []T) error {
+	var errs []error
+	for _, v := range slices.Backward(made) {
+		if res.Delete != nil {
+			errs = append(errs, res.Delete(r, v))
+		}
+		res.Items.Delete(*res.ID(&v))
+	}
+	return errors.Join(errs...)
 }
 
 // Add creates one resource from its JSON.
