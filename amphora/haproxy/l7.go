@@ -1,7 +1,10 @@
 package haproxy
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ottavino/ottavino/amphora"
@@ -11,8 +14,14 @@ var matches = map[string]string{
 	"REGEX": "-m reg", "STARTS_WITH": "-m beg", "ENDS_WITH": "-m end", "CONTAINS": "-m sub", "EQUAL_TO": "-m str",
 }
 
+// keyed are the types of rules whose key is written.
+var keyed = []string{"HEADER", "COOKIE", "SSL_DN_FIELD"}
+
 // policy writes an acl per rule and the action.
 func (r *renderer) policy(l amphora.Listener, p amphora.L7Policy) error {
+	if !p.Enabled {
+		return nil
+	}
 	var condition strings.Builder
 	var acls []string
 	for _, rule := range p.Rules {
@@ -30,7 +39,7 @@ func (r *renderer) policy(l amphora.Listener, p amphora.L7Policy) error {
 		}
 		condition.WriteString(rule.ID)
 	}
-	if !p.Enabled || len(acls) == 0 {
+	if len(acls) == 0 {
 		return nil
 	}
 	action, err := r.action(l, p)
@@ -47,12 +56,12 @@ func (r *renderer) policy(l amphora.Listener, p amphora.L7Policy) error {
 }
 
 func expression(rule amphora.L7Rule) (string, error) {
-	value, err := word(rule.Value)
+	value, err := pattern(rule.Value)
 	if err != nil {
 		return "", fmt.Errorf("value %w", err)
 	}
 	key := ""
-	if rule.Key != "" {
+	if slices.Contains(keyed, rule.Type) {
 		if key, err = argument(rule.Key); err != nil {
 			return "", fmt.Errorf("key %w", err)
 		}
@@ -75,6 +84,9 @@ func expression(rule amphora.L7Rule) (string, error) {
 	case "SSL_CONN_HAS_CERT":
 		return "ssl_c_used", nil
 	case "SSL_VERIFY_RESULT":
+		if _, err := strconv.ParseUint(rule.Value, 10, 31); err != nil {
+			return "", errors.New("value is not a number")
+		}
 		return "ssl_c_verify eq " + value, nil
 	case "SSL_DN_FIELD":
 		return fmt.Sprintf("ssl_c_s_dn(%s) %s %s", key, match, value), nil

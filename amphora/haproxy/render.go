@@ -32,7 +32,7 @@ type Options struct {
 
 // ObjectError says which object cannot be rendered, so that its siblings can without it.
 type ObjectError struct {
-	Kind   string // listener, pool, member, healthmonitor, l7policy
+	Kind   string // loadbalancer, listener, pool, member, healthmonitor, l7policy
 	ID     string
 	Reason string
 }
@@ -257,14 +257,18 @@ func (r *renderer) frontend(l amphora.Listener) error {
 
 // logFormat completes the template and escapes its spaces; what only HTTP has becomes "-" elsewhere.
 func (r *renderer) logFormat(l amphora.Listener) (string, error) {
-	format := strings.NewReplacer("{{ project_id }}", r.lb.ProjectID, "{{ lb_id }}", r.lb.ID).Replace(r.o.UserLogFormat)
+	if strings.ContainsFunc(r.o.UserLogFormat, control) {
+		return "", errors.New("user_log_format holds control characters")
+	}
+	project, err := logFormatWord(r.lb.ProjectID)
+	if err != nil {
+		return "", &ObjectError{"loadbalancer", r.lb.ID, "project_id " + err.Error()}
+	}
+	format := r.o.UserLogFormat
 	if l.Protocol != "HTTP" {
 		format = strings.NewReplacer("%{+Q}r", "-", "%r", "-", "%{+Q}ST", "-", "%ST", "-").Replace(format)
 	}
-	if strings.ContainsFunc(format, control) {
-		return "", errors.New("user_log_format holds control characters")
-	}
-	return strings.ReplaceAll(format, " ", `\ `), nil
+	return strings.NewReplacer("{{ project_id }}", project, "{{ lb_id }}", r.lb.ID, " ", `\ `).Replace(format), nil
 }
 
 // PeerName is upstream's hash of an amphora id.

@@ -197,6 +197,11 @@ func TestRefusalsNameTheObject(t *testing.T) {
 		"cookie": {func(lb *amphora.LoadBalancer) {
 			lb.Pools[0].Persistence = &amphora.Persistence{Type: "APP_COOKIE", CookieName: "a) b"}
 		}, "pool", poolID},
+		"project":    {func(lb *amphora.LoadBalancer) { lb.ProjectID = "p\nuser root" }, "loadbalancer", lbID},
+		"no key":     {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("HEADER", "", "x") }, "l7policy", "p"},
+		"key":        {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("COOKIE", "a) -f b", "x") }, "l7policy", "p"},
+		"value":      {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("PATH", "", "/\x00") }, "l7policy", "p"},
+		"number":     {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("SSL_VERIFY_RESULT", "", "0 or 1") }, "l7policy", "p"},
 		"no address": {func(lb *amphora.LoadBalancer) { lb.Pools[0].Members[0].Address = netip.Addr{} }, "member", memberID + "1"},
 	} {
 		lb := site()
@@ -206,6 +211,45 @@ func TestRefusalsNameTheObject(t *testing.T) {
 		if !errors.As(err, &object) || object.Kind != c.kind || object.ID != c.id {
 			t.Errorf("%s: got %v, want an error of %s %s", name, err, c.kind, c.id)
 		}
+	}
+}
+
+// reject is a policy with one rule.
+func reject(kind, key, value string) []amphora.L7Policy {
+	rule := amphora.L7Rule{ID: "r1", Type: kind, CompareType: "EQUAL_TO", Key: key, Value: value, Enabled: true}
+	return []amphora.L7Policy{{ID: "p", Action: "REJECT", Enabled: true, Rules: []amphora.L7Rule{rule}}}
+}
+
+// TestAnyTextIsOnlyAText has haproxy check texts that mean something to its parser, where users' texts go.
+func TestAnyTextIsOnlyAText(t *testing.T) {
+	for _, s := range []string{"-f", "-i", "--", "-m", "if", "#", `"`, "'", `\`, `a\`, "a b", "$HOME", "${PATH}", "%[env(PATH)]", "%", "{", "!", "é", "\xff"} {
+		lb := site()
+		lb.ProjectID = s
+		lb.Listeners[0].Policies = append(reject("PATH", "", s), amphora.L7Policy{
+			ID: "p2", Action: "REDIRECT_TO_URL", RedirectURL: s, Enabled: true,
+			Rules: []amphora.L7Rule{{ID: "r2", Type: "HOST_NAME", CompareType: "CONTAINS", Value: s, Enabled: true}},
+		})
+		lb.Pools[0].Monitor = monitor("HTTP")
+		lb.Pools[0].Monitor.URLPath, lb.Pools[0].Monitor.DomainName, lb.Pools[0].Monitor.HTTPVersion = "/"+s, s, 1.1
+		cfg, _, err := haproxy.Render(lb, version26)
+		if err != nil {
+			t.Errorf("%q: %v", s, err)
+			continue
+		}
+		if out, err := check(t, cfg); err != nil {
+			t.Errorf("%q: haproxy refuses it: %v\n%s", s, err, out)
+		}
+	}
+}
+
+func TestADisabledPolicyIsNotLookedAt(t *testing.T) {
+	lb := site()
+	lb.Listeners[0].Policies = reject("HEADER", "", "x")
+	lb.Listeners[0].Policies[0].Enabled = false
+	got, _, err := haproxy.Render(lb, version26)
+	want, _, _ := haproxy.Render(site(), version26)
+	if err != nil || string(got) != string(want) {
+		t.Errorf("got %v and\n%s", err, got)
 	}
 }
 

@@ -31,6 +31,15 @@ func word(s string) (string, error) {
 	return out.String(), nil
 }
 
+// pattern is word for what an acl compares with: "--" keeps haproxy from taking it for a flag, such as -f <file>.
+func pattern(s string) (string, error) {
+	w, err := word(s)
+	if err == nil && strings.HasPrefix(s, "-") {
+		w = "-- " + w
+	}
+	return w, err
+}
+
 // logFormatWord is word where haproxy expands %[...] and %-variables: a user's text must not read the
 // amphora's environment, and %20 has to stay %20.
 func logFormatWord(s string) (string, error) { return word(strings.ReplaceAll(s, "%", "%%")) }
