@@ -74,6 +74,11 @@ func TestKeysAsOpensslWritesThem(t *testing.T) {
 	run("pkcs8", "-topk8", "-in", "plain.pem", "-v2", "aes256", "-passout", "pass:secret", "-out", "pkcs8.pem")
 	run("pkcs8", "-topk8", "-in", "plain.pem", "-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA1", "-passout", "pass:secret", "-out", "sha1.pem")
 	run("genrsa", "-out", "other.pem", "2048")
+	run("ecparam", "-name", "prime256v1", "-genkey", "-out", "ec.pem") // writes the curve's parameters first
+	run("req", "-x509", "-key", "ec.pem", "-subj", "/CN=ca", "-out", "ec-cert.pem")
+	if _, err := certs.LoadCA(read(t, dir, "ec-cert.pem"), read(t, dir, "ec.pem"), ""); err != nil {
+		t.Errorf("elliptic curve: %v", err)
+	}
 	cert := read(t, dir, "cert.pem")
 	for _, c := range []struct {
 		file, passphrase string

@@ -16,11 +16,12 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 )
 
 // parseKey reads a private key as openssl writes it: PKCS#1, SEC 1 or PKCS#8, encrypted or not.
 func parseKey(text []byte, passphrase string) (crypto.Signer, error) {
-	block, _ := pem.Decode(text)
+	block := keyBlock(text)
 	if block == nil {
 		return nil, errors.New("no key in the file")
 	}
@@ -36,6 +37,16 @@ func parseKey(text []byte, passphrase string) (crypto.Signer, error) {
 		return nil, err
 	}
 	return parseDER(der)
+}
+
+// keyBlock skips what may stand before a key: its curve's parameters, a certificate. nil = no key.
+func keyBlock(text []byte) *pem.Block {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return block
+		}
+	}
+	return nil
 }
 
 func parseDER(der []byte) (crypto.Signer, error) {
