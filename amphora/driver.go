@@ -359,7 +359,8 @@ func (a answer) refusal(op string) *AgentError {
 	if !isJSON {
 		message = string(a.body)
 	}
-	message = message[:min(len(message), maxMessage)]
+	// Databases refuse a text that is not UTF-8, or that holds NUL.
+	message = strings.ReplaceAll(strings.ToValidUTF8(message[:min(len(message), maxMessage)], "?"), "\x00", "?")
 	notReady := a.status == http.StatusNotFound && (!isJSON || strings.Contains(body.Details, noInterface))
 	return &AgentError{
 		Op: op, Status: a.status, Message: message, NotReady: notReady || a.status == http.StatusServiceUnavailable,
