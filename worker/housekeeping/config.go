@@ -20,7 +20,7 @@ type Config struct {
 	CleanupInterval       time.Duration // cleanup_interval; 0 means 30s
 	AmphoraExpiryAge      time.Duration // amphora_expiry_age of DELETED amphorae; 0 means 7 days
 	LoadBalancerExpiryAge time.Duration // load_balancer_expiry_age; 0 means 7 days
-	CertInterval          time.Duration // cert_interval between scans; 0 means 1h
+	CertInterval          time.Duration // cert_interval between scans; 0 means 1h. CertRetryInterval shortens it
 	CertExpiryBuffer      time.Duration // cert_expiry_buffer: rotate when less is left; 0 means 14 days
 	CertRotateThreads     int           // cert_rotate_threads; 0 means 10
 	CertValidity          time.Duration // cert_validity_time; 0 means 30 days
@@ -67,7 +67,6 @@ type Network interface {
 // Agent takes a new certificate. Errors are *amphora.AgentError.
 type Agent interface {
 	UploadCertificate(ctx context.Context, t amphora.Target, pem []byte) error
-	Info(ctx context.Context, t amphora.Target) (amphora.Info, error)
 }
 
 // Authority issues the server certificates of amphorae.

@@ -40,7 +40,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { return every(ctx, k.cfg.CleanupInterval, k.Purge) })
 	if k.CA != nil {
-		g.Go(func() error { return every(ctx, k.cfg.CertInterval, k.Rotate) })
+		g.Go(func() error { return every(ctx, min(k.cfg.CertInterval, k.cfg.CertRetryInterval), k.Rotate) })
 	}
 	if k.cfg.OrphanInterval > 0 {
 		g.Go(func() error { return every(ctx, k.cfg.OrphanInterval, k.Hunt) })

@@ -3,7 +3,9 @@ package housekeeping
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,27 +30,26 @@ func (k *Keeper) Rotate(ctx context.Context) {
 		k.Log.WarnContext(ctx, "cannot look for certificates that expire", "error", err)
 		return
 	}
+	due = slices.DeleteFunc(due, func(a db.Amphora) bool { return now.Before(k.failed[a.ID]) })
+	maps.DeleteFunc(k.failed, func(_ string, retry time.Time) bool { return !now.Before(retry) })
 	var (
 		mu sync.Mutex
 		g  errgroup.Group
 	)
 	g.SetLimit(k.cfg.CertRotateThreads)
 	for _, a := range due {
-		if now.Before(k.failed[a.ID]) {
-			continue
-		}
 		g.Go(func() error {
-			err := k.renew(obs.With(ctx, obs.IDs{AmphoraID: a.ID}), a)
-			mu.Lock()
-			defer mu.Unlock()
-			delete(k.failed, a.ID)
-			if err != nil {
-				k.failed[a.ID] = now.Add(k.cfg.CertRetryInterval)
-				k.metrics.rotations.WithLabelValues("failed").Inc()
-				k.complain(ctx, a, err)
+			ctx := obs.With(ctx, obs.IDs{AmphoraID: a.ID})
+			err := k.renew(ctx, a)
+			if err == nil {
+				k.metrics.rotations.WithLabelValues("done").Inc()
 				return nil
 			}
-			k.metrics.rotations.WithLabelValues("done").Inc()
+			k.metrics.rotations.WithLabelValues("failed").Inc()
+			k.complain(ctx, a, err)
+			mu.Lock()
+			defer mu.Unlock()
+			k.failed[a.ID] = now.Add(k.cfg.CertRetryInterval)
 			return nil
 		})
 	}
@@ -62,7 +63,7 @@ func (k *Keeper) complain(ctx context.Context, a db.Amphora, err error) {
 	if left < k.cfg.CertExpiryBuffer/2 {
 		log = k.Log.ErrorContext
 	}
-	log(ctx, "certificate of the amphora not renewed", "amphora_id", a.ID, "expires_in", left.Round(time.Minute), "error", err)
+	log(ctx, "certificate of the amphora not renewed", "expires_in", left.Round(time.Minute), "error", err)
 }
 
 // renew needs no lock: when two processes renew at once, the agent keeps the later
