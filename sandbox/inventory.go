@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ottavino/ottavino/sandbox/instance"
@@ -12,40 +13,66 @@ import (
 // Inventory is everything there is in the cloud, each as "kind name id".
 type Inventory []string
 
-// Inventory lists servers, ports, security groups and server groups, and behind them instances and interfaces. What
-// belongs to backends is left out.
+// Inventory lists servers, ports, security groups and server groups, and what the kernel has behind them: interfaces,
+// namespaces and the processes in them. What belongs to backends is left out.
 func (s *Sandbox) Inventory(context.Context) (Inventory, error) {
-	var out Inventory
-	add := func(kind, name, id string) { out = append(out, strings.Join([]string{kind, name, id}, " ")) }
-	for _, v := range s.compute.Servers() {
-		add("server", v.Name, v.ID)
-	}
-	for _, p := range s.network.PortsOf("") {
-		if !s.backends.has(p.DeviceID) {
-			add("port", p.Name, p.ID)
-		}
-	}
-	for _, g := range s.network.Groups() {
-		add("security group", g.Name, g.ID)
-	}
-	for _, g := range s.compute.Groups() {
-		add("server group", g.Name, g.ID)
-	}
+	out := s.rows()
 	if s.host == nil {
 		return out, nil
 	}
-	for _, id := range s.host.ids() {
-		if !s.backends.has(id) {
-			add("instance", "", id)
+	kernel, err := s.kernel()
+	return append(out, kernel...), err
+}
+
+func (v *Inventory) add(kind, name, id string) {
+	*v = append(*v, strings.Join([]string{kind, name, id}, " "))
+}
+
+// rows are the things that the services know.
+func (s *Sandbox) rows() Inventory {
+	var out Inventory
+	for _, v := range s.compute.Servers() {
+		out.add("server", v.Name, v.ID)
+	}
+	for _, p := range s.network.PortsOf("") {
+		if !s.backends.has(p.DeviceID) {
+			out.add("port", p.Name, p.ID)
 		}
 	}
+	for _, g := range s.network.Groups() {
+		out.add("security group", g.Name, g.ID)
+	}
+	for _, g := range s.compute.Groups() {
+		out.add("server group", g.Name, g.ID)
+	}
+	return out
+}
+
+// kernel are the things that the kernel has for instances.
+func (s *Sandbox) kernel() (Inventory, error) {
+	var out Inventory
 	taps, err := instance.Taps()
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
 	for _, tap := range taps {
 		if !s.backends.plugged(tap) {
-			add("interface", tap, "")
+			out.add("interface", tap, "")
+		}
+	}
+	processes, err := instance.Processes()
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	spaces := map[string]bool{}
+	for _, p := range processes {
+		if s.backends.run(p) {
+			continue
+		}
+		out.add("process", p.Name, strconv.Itoa(p.PID))
+		if !spaces[p.Net] {
+			spaces[p.Net] = true
+			out.add("namespace", p.Net, "")
 		}
 	}
 	return out, nil

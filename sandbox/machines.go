@@ -122,6 +122,13 @@ func (bs *backends) plugged(tap string) bool {
 	return bs.any(func(b *Backend) bool { return instance.NIC{PortID: b.port.ID}.Outer() == tap })
 }
 
+func (bs *backends) run(p instance.Process) bool {
+	return bs.any(func(b *Backend) bool {
+		i, err := b.sandbox.host.find(b.port.DeviceID)
+		return err == nil && i.Holds(p)
+	})
+}
+
 func (bs *backends) stopAll() {
 	bs.mu.Lock()
 	all := slices.Clone(bs.all)
