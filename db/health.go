@@ -108,14 +108,16 @@ type Liveness struct {
 	LastUpdate *time.Time // nil: never
 }
 
-// LiveAmphorae returns the amphorae in service (ALLOCATED or FAILOVER_STOPPED) with their liveness.
+// LiveAmphorae returns the amphorae in service (ALLOCATED or FAILOVER_STOPPED), and those that boot and were heard
+// already, with their liveness.
 func (tx *Tx) LiveAmphorae(ctx context.Context) ([]Liveness, error) {
-	amphorae, err := Where[Amphora](ctx, tx, "status IN ?", []string{Allocated, FailoverStopped})
+	watched := []string{Allocated, FailoverStopped, Booting}
+	amphorae, err := Where[Amphora](ctx, tx, "status IN ?", watched)
 	if err != nil {
 		return nil, err
 	}
 	health, err := Where[AmphoraHealth](ctx, tx, "amphora_id IN (?)",
-		tx.db.Model(&Amphora{}).Select("id").Where("status IN ?", []string{Allocated, FailoverStopped}))
+		tx.db.Model(&Amphora{}).Select("id").Where("status IN ?", watched))
 	if err != nil {
 		return nil, err
 	}
@@ -123,11 +125,14 @@ func (tx *Tx) LiveAmphorae(ctx context.Context) ([]Liveness, error) {
 	for _, h := range health {
 		at[h.AmphoraID] = h.LastUpdate
 	}
-	out := make([]Liveness, len(amphorae))
-	for i, a := range amphorae {
-		out[i].Amphora = a
+	out := make([]Liveness, 0, len(amphorae))
+	for _, a := range amphorae {
+		l := Liveness{Amphora: a}
 		if t, ok := at[a.ID]; ok {
-			out[i].LastUpdate = &t
+			l.LastUpdate = &t
+		}
+		if l.LastUpdate != nil || a.Status != Booting {
+			out = append(out, l)
 		}
 	}
 	return out, nil

@@ -229,6 +229,25 @@ func TestSilentAmphoraIsCondemned(t *testing.T) {
 	}
 }
 
+// TestDeathWhileBooting: an amphora that spoke once and then died before it was in service is replaced, too.
+func TestDeathWhileBooting(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{silent: true}, silence)
+	r.until("the amphora in service is condemned", func() bool { return r.tree().Amphorae[0].Status == db.Error })
+	set := func(status string) {
+		t.Helper()
+		err := r.store.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			return db.Update(ctx, tx, &db.Amphora{ID: r.amphora, Status: status}, "status")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(db.Booting)
+	r.beat("UP", "UP")
+	r.until("the booting amphora is condemned", func() bool { return r.tree().Amphorae[0].Status == db.Error })
+}
+
 // TestOnlyUnheard: an amphora whose agent answers is not replaced, nor are many at once.
 func TestOnlyUnheard(t *testing.T) {
 	t.Parallel()

@@ -168,7 +168,7 @@ func (m *Manager) condemn(ctx context.Context, a db.Liveness) {
 		if err != nil {
 			return err
 		}
-		if row.Status != db.Allocated && row.Status != db.FailoverStopped {
+		if row.Status != db.Allocated && row.Status != db.FailoverStopped && row.Status != db.Booting {
 			return nil
 		}
 		lb, err := tx.BeginChange(ctx, *a.LoadBalancerID, db.AcceptPending)
