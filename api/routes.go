@@ -49,6 +49,7 @@ func (s *Server) extras(g *echo.Group) {
 	g.GET("/loadbalancers/:id/status", s.statusTree)
 	g.GET("/loadbalancers/:id/statuses", s.statusTree)
 	g.GET("/loadbalancers/:id/stats", s.loadBalancerStats)
+	g.GET("/loadbalancers/:id/events", s.events)
 	g.PUT("/loadbalancers/:id/failover", s.failover)
 	g.GET("/listeners/:id/stats", s.listenerStats)
 	g.PUT("/pools/:parent/members", s.updateMembers)
