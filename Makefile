@@ -6,6 +6,9 @@ PKG     ?= ./...
 JOBS    ?= $(shell nproc)
 TIMEOUT ?= 10m
 LDFLAGS := -s -w
+# Namespaces, bridges and haproxy's change of user take root, in the demo and in tests.
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
+EXEC := $(if $(SUDO),-exec '$(SUDO)')
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test race lint fmt generate check bench clean
@@ -21,12 +24,12 @@ build: ## Build ottavino and the amphora agent into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/amphora-agent ./cmd/amphora-agent
 
 demo: deps build ## A load balancer that balances real traffic, in a minute
-	bin/ottavino demo
+	$(SUDO) bin/ottavino demo
 
 test: deps race ## Install what is needed, then run all tests
 
 race: ## Run the tests of PKG (all of them) with the race detector
-	CGO_ENABLED=1 $(GO) test -race -p $(JOBS) -timeout $(TIMEOUT) $(PKG)
+	CGO_ENABLED=1 $(GO) test -race $(EXEC) -p $(JOBS) -timeout $(TIMEOUT) $(PKG)
 
 lint: ## Run golangci-lint
 	$(GO) tool golangci-lint run $(PKG)

@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +56,10 @@ func run(m *testing.M) int {
 	} {
 		cmd := exec.Command("go", append(append([]string{"build", "-o", b.out}, b.flags...), b.pkg)...)
 		cmd.Dir, cmd.Env = "..", append(os.Environ(), "CGO_ENABLED="+b.cgo)
+		if err := asUser(cmd, dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", b.pkg, err, out)
 			return 1
@@ -71,6 +77,20 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return status
+}
+
+// asUser has a command run as who called sudo, so that root leaves nothing in the user's build cache.
+func asUser(cmd *exec.Cmd, dir string) error {
+	uid, err := strconv.ParseUint(os.Getenv("SUDO_UID"), 10, 32)
+	if err != nil || uid == 0 {
+		return nil
+	}
+	gid, err := strconv.ParseUint(os.Getenv("SUDO_GID"), 10, 32)
+	if err != nil {
+		return err
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	return os.Chown(dir, int(uid), int(gid))
 }
 
 // labOptions say what a test needs.

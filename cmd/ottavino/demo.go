@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -21,12 +23,23 @@ func demoCommand() *cobra.Command {
 		Short: "Show a load balancer that balances real traffic, in a minute",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needRoot(); err != nil {
+				return err
+			}
 			if _, err := world.Enter(); err != nil {
 				return err
 			}
 			return runDemo(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
+}
+
+// needRoot refuses early what would fail late: servers mount file systems, and haproxy changes its user.
+func needRoot() error {
+	if os.Geteuid() != 0 {
+		return errors.New("servers are Linux namespaces, which takes root: use sudo")
+	}
+	return nil
 }
 
 func runDemo(ctx context.Context, out io.Writer) error {

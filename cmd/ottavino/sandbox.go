@@ -38,6 +38,9 @@ http://` + apiAddress + `. Servers are Linux namespaces; nothing outside of them
 nothing is left when it ends.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needRoot(); err != nil {
+				return err
+			}
 			w, err := world.Enter(world.Listen(cloudAddress), world.Listen(apiAddress))
 			if err != nil {
 				return err
