@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/ottavino/ottavino/sandbox/instance"
@@ -16,14 +19,18 @@ import (
 type host struct {
 	dir, agent string
 	network    *neutron.Neutron
+	log        *slog.Logger
 
-	mu      sync.Mutex
-	running map[string]*instance.Instance
-	bridges map[string]string // network id → bridge
+	mu       sync.Mutex
+	machines map[string]*instance.Instance // server id →; crashed ones too, until their servers are deleted
+	bridges  map[string]string             // network id → bridge
 }
 
-func newHost(dir, agent string, network *neutron.Neutron) *host {
-	return &host{dir: dir, agent: agent, network: network, running: map[string]*instance.Instance{}, bridges: map[string]string{}}
+func newHost(dir, agent string, network *neutron.Neutron, log *slog.Logger) *host {
+	return &host{
+		dir: dir, agent: agent, network: network, log: log,
+		machines: map[string]*instance.Instance{}, bridges: map[string]string{},
+	}
 }
 
 // bridge makes the bridge of a network, with an address for the controller or the gateway.
@@ -84,15 +91,43 @@ func (h *host) run(ctx context.Context, s instance.Spec) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.running[s.ID] = i
+	h.machines[s.ID] = i
 	return nil
 }
 
-func (h *host) find(serverID string) (*instance.Instance, error) {
+// Reboot implements nova.Host. What the disk holds stays, as it does in a cloud; the NICs from the first boot are
+// configured again, the others come bare.
+func (h *host) Reboot(ctx context.Context, serverID string, ports []neutron.Port) error {
+	i, ok := h.machine(serverID)
+	if !ok {
+		return fmt.Errorf("there is no instance %s", serverID)
+	}
+	i.Kill()
+	s := i.Spec
+	first := s.NICs
+	s.Files, s.NICs = nil, nil
+	for _, p := range ports {
+		known := slices.ContainsFunc(first, func(n instance.NIC) bool { return n.PortID == p.ID })
+		nic, err := h.nic(p, known)
+		if err != nil {
+			return err
+		}
+		s.NICs = append(s.NICs, nic)
+	}
+	return h.run(ctx, s)
+}
+
+func (h *host) machine(serverID string) (*instance.Instance, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, ok := h.running[serverID]
-	if !ok {
+	i, ok := h.machines[serverID]
+	return i, ok
+}
+
+// find is a machine that runs.
+func (h *host) find(serverID string) (*instance.Instance, error) {
+	i, ok := h.machine(serverID)
+	if !ok || !i.Running() {
 		return nil, fmt.Errorf("no instance %s is running", serverID)
 	}
 	return i, nil
@@ -122,31 +157,30 @@ func (h *host) Unplug(serverID, portID string) error {
 
 // Kill implements nova.Host.
 func (h *host) Kill(serverID string) {
-	h.mu.Lock()
-	i := h.running[serverID]
-	delete(h.running, serverID)
-	h.mu.Unlock()
-	if i != nil {
-		i.Kill()
+	if err := h.remove(serverID); err != nil {
+		h.log.WarnContext(context.Background(), "sandbox: instance not removed", "server_id", serverID, "error", err)
 	}
 }
 
-// ids are the instances that have not been killed.
-func (h *host) ids() []string {
+func (h *host) remove(serverID string) error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	var out []string
-	for id := range h.running {
-		out = append(out, id)
+	i := h.machines[serverID]
+	delete(h.machines, serverID)
+	h.mu.Unlock()
+	if i == nil {
+		return nil
 	}
-	return out
+	return i.Remove()
 }
 
 func (h *host) close() error {
-	for _, id := range h.ids() {
-		h.Kill(id)
-	}
+	h.mu.Lock()
+	ids := slices.Collect(maps.Keys(h.machines))
+	h.mu.Unlock()
 	var errs []error
+	for _, id := range ids {
+		errs = append(errs, h.remove(id))
+	}
 	for _, name := range h.bridges {
 		errs = append(errs, instance.RemoveBridge(name))
 	}

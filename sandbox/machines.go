@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 
@@ -30,13 +31,47 @@ func (s *Sandbox) Exec(ctx context.Context, serverID string, argv ...string) ([]
 	return i.Exec(ctx, argv...)
 }
 
-// KillInstance crashes a server as the death of its host would: Nova notices nothing.
+// KillInstance crashes a server as the death of its host would: Nova notices nothing. Reboot brings it back.
 func (s *Sandbox) KillInstance(serverID string) error {
-	if _, err := s.instance(serverID); err != nil {
+	i, err := s.instance(serverID)
+	if err != nil {
 		return err
 	}
-	s.host.Kill(serverID)
+	i.Kill()
 	return nil
+}
+
+// Reboot crashes a server, if that has not happened yet, and boots it again from its disk.
+func (s *Sandbox) Reboot(ctx context.Context, serverID string) error {
+	if s.host == nil {
+		return errRows
+	}
+	return s.compute.Reboot(ctx, serverID)
+}
+
+// Agents returns the pids, as the world sees them, of the agents that run in a server.
+func (s *Sandbox) Agents(serverID string) ([]int, error) {
+	i, err := s.instance(serverID)
+	if err != nil {
+		return nil, err
+	}
+	agent, err := os.Stat(s.cfg.Agent)
+	if err != nil {
+		return nil, err
+	}
+	processes, err := instance.Processes()
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, p := range processes {
+		program, err := os.Stat(fmt.Sprintf("/proc/%d/exe", p.PID))
+		// Process 1 is this program, which in tests is the agent's too.
+		if err == nil && os.SameFile(program, agent) && p.PID != i.Pid() && i.Holds(p) {
+			pids = append(pids, p.PID)
+		}
+	}
+	return pids, nil
 }
 
 // KillAgent kills the agent in an amphora with SIGKILL and returns when it was started again.
@@ -48,11 +83,14 @@ func (s *Sandbox) KillAgent(ctx context.Context, serverID string) error {
 	return i.KillCommand(ctx)
 }
 
-// ConsoleLog returns what a server's processes have printed.
+// ConsoleLog returns what a server's processes have printed, also those that crashed.
 func (s *Sandbox) ConsoleLog(serverID string) ([]byte, error) {
-	i, err := s.instance(serverID)
-	if err != nil {
-		return nil, err
+	if s.host == nil {
+		return nil, errRows
+	}
+	i, ok := s.host.machine(serverID)
+	if !ok {
+		return nil, fmt.Errorf("there is no instance %s", serverID)
 	}
 	return i.Console(), nil
 }

@@ -125,7 +125,7 @@ func (s *Sandbox) services() error {
 	s.identity, s.network, s.image = k, neutron.New(s.hub, k), glance.New(s.hub, k, nil)
 	var machines nova.Host
 	if s.cfg.Agent != "" {
-		s.host = newHost(s.cfg.Dir, s.cfg.Agent, s.network)
+		s.host = newHost(s.cfg.Dir, s.cfg.Agent, s.network, s.cfg.Log)
 		machines = s.host
 	}
 	s.compute = nova.New(s.hub, k, s.image, s.network, machines, nova.Config{

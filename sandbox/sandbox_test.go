@@ -2,8 +2,11 @@ package sandbox_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -16,7 +19,74 @@ import (
 	"github.com/ottavino/ottavino/sandbox/world"
 )
 
-func TestMain(m *testing.M) { world.Main(m, world.After(func() error { return goleak.Find() })) }
+// TestMain lets the test binary stand for an amphora agent, too: one that only listens.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "--config-file" {
+		l, err := net.Listen("tcp", agentPort)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println("listening")
+		panic(http.Serve(l, nil))
+	}
+	world.Main(m, world.After(func() error { return goleak.Find() }))
+}
+
+const agentPort = ":9443"
+
+// listener is the path of the agent that TestMain is.
+func listener(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// amphora asks for a server as the worker does, with one file.
+func amphora(t *testing.T, s *sandbox.Sandbox, name string) (nova *compute.Nova, id string) {
+	t.Helper()
+	sess, st := session(t, s), s.Settings()
+	nova = compute.NewNova(sess, compute.Config{Endpoint: cloud.Endpoint{Type: "compute"}})
+	image, err := compute.NewGlance(sess, cloud.Endpoint{Type: "image"}).NewestImage(t.Context(), "amphora", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := nova.CreateServer(t.Context(), compute.ServerSpec{
+		Name: name, ImageID: image.ID, FlavorID: st.FlavorID, Networks: []string{st.ManagementNetworkID},
+		Files: map[string][]byte{"/etc/octavia/amphora-agent.conf": []byte("[DEFAULT]\n")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nova, server.ID
+}
+
+// active waits until a server is.
+func active(t *testing.T, nova *compute.Nova, id string) {
+	t.Helper()
+	within(t, func() bool {
+		now, err := nova.Server(t.Context(), id)
+		return err == nil && now.Status == compute.ServerActive
+	})
+}
+
+// gone deletes a server and waits until it is.
+func gone(t *testing.T, nova *compute.Nova, id string) {
+	t.Helper()
+	if err := nova.DeleteServer(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	within(t, func() bool { _, err := nova.Server(t.Context(), id); return cloud.IsGone(err) })
+}
+
+func assertNoLeaks(t *testing.T, s *sandbox.Sandbox) {
+	t.Helper()
+	if left, err := s.Leaks(t.Context()); err != nil || len(left) != 0 {
+		t.Errorf("got leaks %v, %v, want none", left, err)
+	}
+}
 
 func start(t *testing.T, cfg sandbox.Config) *sandbox.Sandbox {
 	t.Helper()
@@ -50,48 +120,28 @@ func session(t *testing.T, s *sandbox.Sandbox) *cloud.Session {
 func TestServerLifeThroughTheProductsEyes(t *testing.T) {
 	s := start(t, sandbox.Config{Agent: "/bin/true", BuildDelay: time.Millisecond})
 	ctx, sess := t.Context(), session(t, s)
-	nova := compute.NewNova(sess, compute.Config{Endpoint: cloud.Endpoint{Type: "compute"}})
-	neutron := network.NewNeutron(sess, cloud.Endpoint{Type: "network"})
-	image, err := compute.NewGlance(sess, cloud.Endpoint{Type: "image"}).NewestImage(ctx, "amphora", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	st := s.Settings()
-	server, err := nova.CreateServer(ctx, compute.ServerSpec{
-		Name: "amphora-1", ImageID: image.ID, FlavorID: st.FlavorID, Networks: []string{st.ManagementNetworkID},
-		Files: map[string][]byte{"/etc/octavia/amphora-agent.conf": []byte("[DEFAULT]\n")},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	within(t, func() bool {
-		now, err := nova.Server(ctx, server.ID)
-		return err == nil && now.Status == compute.ServerActive
-	})
+	neutron, st := network.NewNeutron(sess, cloud.Endpoint{Type: "network"}), s.Settings()
+	nova, id := amphora(t, s, "amphora-1")
+	active(t, nova, id)
 	port, err := neutron.CreatePort(ctx, network.PortSpec{Name: "p", NetworkID: st.NetworkID, AdminStateUp: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := nova.AttachPort(ctx, server.ID, port.ID); err != nil {
+	if err := nova.AttachPort(ctx, id, port.ID); err != nil {
 		t.Fatal(err)
 	}
-	if nics, err := nova.Interfaces(ctx, server.ID); err != nil || len(nics) != 2 {
+	if nics, err := nova.Interfaces(ctx, id); err != nil || len(nics) != 2 {
 		t.Errorf("got interfaces %v, %v, want two", nics, err)
 	}
-	mac, err := s.Exec(ctx, server.ID, "cat", "/sys/class/net/eth1/address")
+	mac, err := s.Exec(ctx, id, "cat", "/sys/class/net/eth1/address")
 	if err != nil || string(mac) != port.MAC+"\n" {
 		t.Errorf("inside: got MAC %s, %v, want %s", mac, err, port.MAC)
 	}
-	if err := nova.DeleteServer(ctx, server.ID); err != nil {
-		t.Fatal(err)
-	}
-	within(t, func() bool { _, err := nova.Server(ctx, server.ID); return cloud.IsGone(err) })
+	gone(t, nova, id)
 	if err := neutron.DeletePort(ctx, port.ID); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := s.Leaks(ctx); err != nil || len(left) != 0 {
-		t.Errorf("got leaks %v, %v, want none", left, err)
-	}
+	assertNoLeaks(t, s)
 }
 
 func TestBackendsAnswerWithTheirNames(t *testing.T) {
@@ -108,9 +158,7 @@ func TestBackendsAnswerWithTheirNames(t *testing.T) {
 	if text, _ := io.ReadAll(resp.Body); string(text) != "backend-1\n" {
 		t.Errorf("got %q", text)
 	}
-	if left, err := s.Leaks(t.Context()); err != nil || len(left) != 0 {
-		t.Errorf("got leaks %v, %v, want none", left, err)
-	}
+	assertNoLeaks(t, s)
 	if err := b.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -119,18 +167,9 @@ func TestBackendsAnswerWithTheirNames(t *testing.T) {
 func TestFailedBuildsAreInErrorWithTheReason(t *testing.T) {
 	s := start(t, sandbox.Config{BuildDelay: -1})
 	s.FailBuild("No valid host was found.")
-	sess := session(t, s)
-	nova := compute.NewNova(sess, compute.Config{Endpoint: cloud.Endpoint{Type: "compute"}})
-	image, err := compute.NewGlance(sess, cloud.Endpoint{Type: "image"}).NewestImage(t.Context(), "amphora", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := nova.CreateServer(t.Context(), compute.ServerSpec{Name: "x", ImageID: image.ID, FlavorID: s.Settings().FlavorID})
-	if err != nil {
-		t.Fatal(err)
-	}
+	nova, id := amphora(t, s, "x")
 	within(t, func() bool {
-		now, err := nova.Server(t.Context(), server.ID)
+		now, err := nova.Server(t.Context(), id)
 		return err == nil && now.Status == compute.ServerError && now.Fault == "No valid host was found."
 	})
 }

@@ -11,7 +11,7 @@ type console struct {
 }
 
 func newConsole(path string) (*console, error) {
-	f, err := os.Create(path)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, filePerm)
 	if err != nil {
 		return nil, err
 	}

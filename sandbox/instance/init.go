@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	initEnv  = "OTTAVINO_INSTANCE_INIT"
+	initEnv  = "OTTAVINO_INSTANCE_INIT" // the path of the disk
 	ready    = "ready"
 	pidFile  = "/run/instance-command.pid"
 	webPort  = 80
@@ -30,11 +30,12 @@ const (
 // init turns the program into process 1 of an instance when Boot started it. This has to come
 // before anything else the program does, and in every program that boots instances, tests included.
 func init() {
-	if os.Getenv(initEnv) == "" {
+	disk := os.Getenv(initEnv)
+	if disk == "" {
 		return
 	}
 	_ = os.Unsetenv(initEnv)
-	if err := runInit(); err != nil {
+	if err := runInit(disk); err != nil {
 		fmt.Fprintln(os.NewFile(readyFD, "ready"), err)
 		os.Exit(1)
 	}
@@ -42,10 +43,10 @@ func init() {
 }
 
 // runInit sets the instance up, starts its program and reaps for ever.
-func runInit() error {
+func runInit(disk string) error {
 	unix.CloseOnExec(goFD)
 	unix.CloseOnExec(readyFD)
-	if err := mounts(); err != nil {
+	if err := mounts(disk); err != nil {
 		return err
 	}
 	orders := os.NewFile(goFD, "go")
@@ -87,28 +88,19 @@ func runInit() error {
 }
 
 // mounts gives the instance directories of its own over those of the machine.
-func mounts() error {
+func mounts(disk string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
+	}
+	// First, because the disk may be in a directory that the others hide.
+	if err := mountDisk(disk); err != nil {
+		return err
 	}
 	for _, m := range []struct{ kind, at string }{
 		{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/var/log"},
 	} {
 		if err := unix.Mount(m.kind, m.at, m.kind, 0, ""); err != nil {
 			return fmt.Errorf("mount %s at %s: %w", m.kind, m.at, err)
-		}
-	}
-	for _, over := range []string{"/etc", "/var/lib"} {
-		upper := filepath.Join("/run/.overlay", over)
-		work := upper + ".work"
-		for _, d := range []string{upper, work} {
-			if err := os.MkdirAll(d, 0o755); err != nil {
-				return err
-			}
-		}
-		options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", over, upper, work)
-		if err := unix.Mount("overlay", over, "overlay", 0, options); err != nil {
-			return fmt.Errorf("mount an overlay at %s: %w", over, err)
 		}
 	}
 	return nil

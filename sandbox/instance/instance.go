@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -49,6 +50,7 @@ type Spec struct {
 // Instance is a running instance.
 type Instance struct {
 	Spec
+	disk    string // path
 	cmd     *exec.Cmd
 	console *console
 	gone    chan struct{} // closed when process 1 has ended
@@ -57,19 +59,30 @@ type Instance struct {
 	wired []NIC // plugged now
 }
 
-// Boot starts an instance and returns when its program has been started. dir is for its
-// console's text; it has to exist.
+// Boot starts an instance and returns when its program has been started. dir is for its console's text and its disk;
+// it has to exist. An instance whose disk is there already (see Kill) finds its files on it as they were.
 func Boot(ctx context.Context, dir string, s Spec) (*Instance, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
 	log, err := newConsole(filepath.Join(dir, s.ID+".console"))
 	if err != nil {
 		return nil, err
 	}
-	i := &Instance{Spec: s, console: log, gone: make(chan struct{})}
-	if err := i.boot(ctx); err != nil {
-		i.Kill()
-		return nil, fmt.Errorf("boot instance %s: %w", s.ID, err)
+	i := &Instance{Spec: s, disk: filepath.Join(dir, s.ID+diskSuffix), console: log, gone: make(chan struct{})}
+	fresh, err := openDisk(i.disk)
+	if err == nil {
+		err = i.boot(ctx)
 	}
-	return i, nil
+	if err == nil {
+		return i, nil
+	}
+	i.Kill()
+	if fresh {
+		err = errors.Join(err, removeDisk(i.disk))
+	}
+	return nil, fmt.Errorf("boot instance %s: %w", s.ID, err)
 }
 
 func (i *Instance) boot(ctx context.Context) error {
@@ -86,7 +99,7 @@ func (i *Instance) boot(ctx context.Context) error {
 	defer readyRead.Close()
 	i.cmd = exec.Command("/proc/self/exe") //nolint:noctx // lives until Kill
 	i.cmd.Args = []string{"init"}
-	i.cmd.Env = append(os.Environ(), initEnv+"=1")
+	i.cmd.Env = append(os.Environ(), initEnv+"="+i.disk)
 	i.cmd.Stdout, i.cmd.Stderr = i.console.file, i.console.file
 	i.cmd.ExtraFiles = []*os.File{goRead, readyWrite}
 	i.cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -128,7 +141,14 @@ func (i *Instance) awaitReady(ctx context.Context, r *os.File) error {
 	return nil
 }
 
-// Kill crashes the instance: its processes end at once, its interfaces go. It may be called twice.
+// Remove kills the instance and throws its disk away. It may be called twice.
+func (i *Instance) Remove() error {
+	i.Kill()
+	return removeDisk(i.disk)
+}
+
+// Kill crashes the instance: its processes end at once, its interfaces go, its disk stays for another Boot with the
+// same id. It may be called twice.
 func (i *Instance) Kill() {
 	if i.cmd != nil && i.cmd.Process != nil {
 		_ = i.cmd.Process.Kill()

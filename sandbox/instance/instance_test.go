@@ -21,7 +21,11 @@ func boot(t *testing.T, s instance.Spec) *instance.Instance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(i.Kill)
+	t.Cleanup(func() {
+		if err := i.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
 	return i
 }
 

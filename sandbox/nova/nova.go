@@ -29,7 +29,9 @@ type Host interface {
 	// Plug adds a port to a running server, Unplug takes it away; a server that is not there is no error.
 	Plug(serverID string, p neutron.Port) error
 	Unplug(serverID, portID string) error
-	// Kill ends a server; one that is not there is no error.
+	// Reboot boots a server that was booted before, crashed or not, with its disk and these ports.
+	Reboot(ctx context.Context, serverID string, ports []neutron.Port) error
+	// Kill ends a server for good; one that is not there is no error.
 	Kill(serverID string)
 }
 

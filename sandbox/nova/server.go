@@ -1,6 +1,7 @@
 package nova
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"regexp"
@@ -270,3 +271,13 @@ func (n *Nova) end(id string) {
 
 // End takes a server away at once, as the operator of the cloud might.
 func (n *Nova) End(id string) { n.alone(id, func() { n.end(id) }) }
+
+// Reboot boots a server again, hard. Without a host that is nothing.
+func (n *Nova) Reboot(ctx context.Context, id string) error {
+	if n.host == nil {
+		return nil
+	}
+	var err error
+	n.alone(id, func() { err = n.host.Reboot(ctx, id, n.network.PortsOf(id)) })
+	return err
+}
