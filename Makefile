@@ -4,7 +4,7 @@ GO      ?= go
 PKG     ?= ./...
 # Packages tested at once. Most of a test's time is waiting, for servers and databases to start.
 JOBS    ?= $(shell nproc)
-TIMEOUT ?= 10m
+TIMEOUT ?= 20m
 LDFLAGS := -s -w
 # Namespaces, bridges and haproxy's change of user take root, in the demo and in tests.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
