@@ -1,6 +1,8 @@
 package health
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/ottavino/ottavino/amphora/heartbeat"
@@ -15,33 +17,40 @@ type derivation struct {
 }
 
 // derive returns the changes, the load balancer's last.
-func derive(t *db.Tree, m heartbeat.Message) []db.OperatingChange {
+func derive(h *db.Health, m heartbeat.Message) []db.OperatingChange {
 	d := &derivation{lb: db.Online}
-	for _, l := range t.Listeners {
-		d.listener(t, l.Listener, m)
+	for _, l := range h.Listeners {
+		d.listener(h, l, m)
 	}
+	reported := byPool(m)
+	for _, p := range h.Pools {
+		r, ok := reported[p.ID]
+		d.pool(h, p, r, ok)
+	}
+	if !h.LoadBalancer.Enabled {
+		d.lb = db.Offline
+	}
+	d.set(h.LoadBalancer, d.lb)
+	return d.changes
+}
+
+// byPool finds the pools of a message by their id. One that several listeners use is checked by each; the last of
+// them counts, always the same.
+func byPool(m heartbeat.Message) map[string]heartbeat.Pool {
 	reported := map[string]heartbeat.Pool{}
-	for key, p := range m.Pools {
+	for _, key := range slices.Sorted(maps.Keys(m.Pools)) {
 		id := key
 		if cut := strings.LastIndexByte(key, ':'); cut >= 0 {
 			id = key[:cut]
 		}
-		reported[id] = p
+		reported[id] = m.Pools[key]
 	}
-	for _, p := range t.Pools {
-		r, ok := reported[p.ID]
-		d.pool(p, r, ok)
-	}
-	if !t.LoadBalancer.Enabled {
-		d.lb = db.Offline
-	}
-	d.set(db.KindLoadBalancer, t.LoadBalancer.ID, t.LoadBalancer.OperatingStatus, d.lb)
-	return d.changes
+	return reported
 }
 
-func (d *derivation) set(kind db.Kind, id string, was, is db.OperatingStatus) {
-	if was != is {
-		d.changes = append(d.changes, db.OperatingChange{Kind: kind, ID: id, Status: is})
+func (d *derivation) set(r db.HealthRow, is db.OperatingStatus) {
+	if r.OperatingStatus != is {
+		d.changes = append(d.changes, db.OperatingChange{Kind: r.Kind, ID: r.ID, Status: is})
 	}
 }
 
@@ -52,11 +61,11 @@ func (d *derivation) worsen(to db.OperatingStatus) {
 	}
 }
 
-func (d *derivation) listener(t *db.Tree, l db.Listener, m heartbeat.Message) {
+func (d *derivation) listener(h *db.Health, l db.HealthRow, m heartbeat.Message) {
 	status := l.OperatingStatus
 	report, ok := m.Listeners[l.ID]
 	switch {
-	case !ok && l.Enabled && t.LoadBalancer.ProvisioningStatus == db.Active && l.ProvisioningStatus == db.Active:
+	case !ok && l.Enabled && h.LoadBalancer.ProvisioningStatus == db.Active && l.ProvisioningStatus == db.Active:
 		status = db.OpError
 	case !ok && l.Enabled && l.ProvisioningStatus != db.Active:
 		// It is on its way, or in ERROR for a reason that the worker gave: no news.
@@ -68,12 +77,12 @@ func (d *derivation) listener(t *db.Tree, l db.Listener, m heartbeat.Message) {
 		status = db.Degraded
 		d.worsen(db.Degraded)
 	}
-	d.set(db.KindListener, l.ID, l.OperatingStatus, status)
+	d.set(l, status)
 }
 
-func (d *derivation) pool(p db.PoolTree, report heartbeat.Pool, reported bool) {
+func (d *derivation) pool(h *db.Health, p db.HealthRow, report heartbeat.Pool, reported bool) {
 	if !reported {
-		d.set(db.KindPool, p.ID, p.OperatingStatus, db.Offline)
+		d.set(p, db.Offline)
 		return
 	}
 	status := p.OperatingStatus
@@ -84,15 +93,18 @@ func (d *derivation) pool(p db.PoolTree, report heartbeat.Pool, reported bool) {
 		status = db.OpError
 		d.worsen(db.OpError)
 	}
-	for _, member := range p.Members {
+	for _, member := range h.Members {
+		if member.PoolID != p.ID {
+			continue
+		}
 		is := memberStatus(member.OperatingStatus, report.Members[member.ID])
 		if is == db.OpError && status == db.Online {
 			status = db.Degraded
 			d.worsen(db.Degraded)
 		}
-		d.set(db.KindMember, member.ID, member.OperatingStatus, is)
+		d.set(member, is)
 	}
-	d.set(db.KindPool, p.ID, p.OperatingStatus, status)
+	d.set(p, status)
 }
 
 // memberStatus translates haproxy's word for a server; "" is a server that haproxy does not have.

@@ -21,26 +21,27 @@ func (m *Manager) handle(ctx context.Context, l letter) {
 		return
 	}
 	m.pulse.heard(l.ID, l.received)
-	a, tree, err := m.look(ctx, l.ID)
+	a, statuses, err := m.look(ctx, l.ID)
 	var absent *db.NotFoundError
 	switch {
 	case errors.As(err, &absent) && a == nil:
 		m.metrics.heartbeats.WithLabelValues("unknown").Inc()
+		m.pulse.forget(l.ID)
 		m.Log.WarnContext(ctx, "heartbeat of an amphora that is in no row; its server has to be deleted by hand")
-	case errors.As(err, &absent), err == nil && (a.Status == db.Deleted || tree.LoadBalancer.ProvisioningStatus == db.Deleted):
+	case errors.As(err, &absent), err == nil && (a.Status == db.Deleted || statuses.LoadBalancer.ProvisioningStatus == db.Deleted):
 		m.metrics.heartbeats.WithLabelValues("zombie").Inc()
 		m.bury(ctx, a)
 	case err != nil:
 		m.metrics.heartbeats.WithLabelValues("failed").Inc()
 		m.Log.ErrorContext(ctx, "heartbeat not handled", "error", err)
 	default:
-		m.apply(ctx, a, tree, l.Message)
+		m.apply(ctx, a, statuses, l.Message)
 	}
 }
 
-// look reads the amphora and its load balancer; an amphora without one has a nil tree and
-// a *db.NotFoundError.
-func (m *Manager) look(ctx context.Context, id string) (a *db.Amphora, tree *db.Tree, err error) {
+// look reads the amphora and the statuses of its load balancer; an amphora without one has a nil
+// db.Health and a *db.NotFoundError.
+func (m *Manager) look(ctx context.Context, id string) (a *db.Amphora, statuses *db.Health, err error) {
 	err = m.Store.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
 		var err error
 		if a, err = db.Get[db.Amphora](ctx, tx, id); err != nil {
@@ -49,10 +50,10 @@ func (m *Manager) look(ctx context.Context, id string) (a *db.Amphora, tree *db.
 		if a.LoadBalancerID == nil {
 			return &db.NotFoundError{Resource: string(db.KindLoadBalancer)}
 		}
-		tree, err = tx.Tree(ctx, *a.LoadBalancerID)
+		statuses, err = tx.Health(ctx, *a.LoadBalancerID)
 		return err
 	})
-	return a, tree, err
+	return a, statuses, err
 }
 
 // bury deletes the server of an amphora that should be gone, as after the return of a dead host.
@@ -67,13 +68,13 @@ func (m *Manager) bury(ctx context.Context, a *db.Amphora) {
 	}
 }
 
-func (m *Manager) apply(ctx context.Context, a *db.Amphora, tree *db.Tree, message heartbeat.Message) {
-	ctx = obs.With(ctx, obs.IDs{LoadBalancerID: tree.LoadBalancer.ID})
+func (m *Manager) apply(ctx context.Context, a *db.Amphora, h *db.Health, message heartbeat.Message) {
+	ctx = obs.With(ctx, obs.IDs{LoadBalancerID: h.LoadBalancer.ID})
 	m.metrics.heartbeats.WithLabelValues("taken").Inc()
-	rows := statistics(tree, a.ID, message)
+	rows := statistics(h, a.ID, message)
 	m.logStatistics(ctx, rows)
-	changes := derive(tree, message)
-	lost := missing(tree, message) && m.pulse.complain(tree.LoadBalancer.ID, m.Now(), m.cfg.Timeout)
+	changes := derive(h, message)
+	lost := missing(h, message) && m.pulse.complain(h.LoadBalancer.ID, m.Now(), m.cfg.Timeout)
 	storeRows := slices.Contains(m.cfg.Statistics, "stats_db") && m.pulse.counted(a.ID, rows)
 	if len(changes) == 0 && !storeRows && !lost {
 		return
@@ -83,7 +84,7 @@ func (m *Manager) apply(ctx context.Context, a *db.Amphora, tree *db.Tree, messa
 			return err
 		}
 		if lost {
-			if err := tx.Schedule(ctx, tree.LoadBalancer.ID, tx.Now()); err != nil {
+			if err := tx.Schedule(ctx, h.LoadBalancer.ID, tx.Now()); err != nil {
 				return err
 			}
 		}
@@ -107,20 +108,20 @@ func (m *Manager) apply(ctx context.Context, a *db.Amphora, tree *db.Tree, messa
 
 // missing says that the amphora should run more listeners than it does. Upstream lets such
 // an amphora go stale and replaces it; a look of the worker is enough.
-func missing(t *db.Tree, message heartbeat.Message) bool {
-	if !t.LoadBalancer.Enabled || t.LoadBalancer.ProvisioningStatus != db.Active {
+func missing(h *db.Health, message heartbeat.Message) bool {
+	if !h.LoadBalancer.Enabled || h.LoadBalancer.ProvisioningStatus != db.Active {
 		return false
 	}
-	return slices.ContainsFunc(t.Listeners, func(l db.ListenerTree) bool {
+	return slices.ContainsFunc(h.Listeners, func(l db.HealthRow) bool {
 		_, ok := message.Listeners[l.ID]
 		return l.Enabled && l.ProvisioningStatus == db.Active && !ok
 	})
 }
 
 // statistics are the counters of listeners that have a row.
-func statistics(t *db.Tree, amphoraID string, message heartbeat.Message) []db.ListenerStatistics {
+func statistics(h *db.Health, amphoraID string, message heartbeat.Message) []db.ListenerStatistics {
 	var rows []db.ListenerStatistics
-	for _, l := range t.Listeners {
+	for _, l := range h.Listeners {
 		if r, ok := message.Listeners[l.ID]; ok {
 			rows = append(rows, db.ListenerStatistics{
 				ListenerID: l.ID, AmphoraID: amphoraID,

@@ -36,7 +36,9 @@ func (a agents) Info(context.Context, amphora.Target) (amphora.Info, error) {
 type rig struct {
 	t       *testing.T
 	store   *db.Store
+	servers *compute.Noop
 	manager *health.Manager
+	seq     int64
 
 	lb, listener, pool, amphora string
 	members                     [2]string
@@ -44,8 +46,22 @@ type rig struct {
 
 func newRig(t *testing.T, e dbtest.Engine, a agents, tweak func(*health.Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, store: dbtest.Open(t, db.Config{URL: dbtest.Server(t, e)})}
+	r := prepare(t, e)
+	r.run(a, r.servers, tweak)
+	return r
+}
+
+// prepare makes a rig whose manager does not run yet.
+func prepare(t *testing.T, e dbtest.Engine) *rig {
+	t.Helper()
+	r := &rig{t: t, store: dbtest.Open(t, db.Config{URL: dbtest.Server(t, e)}), servers: compute.NewNoop()}
 	r.fill()
+	return r
+}
+
+func (r *rig) run(a agents, nova health.Compute, tweak func(*health.Config)) {
+	t := r.t
+	t.Helper()
 	cfg := health.Config{
 		Bind: netip.MustParseAddrPort("127.0.0.1:0"), Keys: [][]byte{key}, Flush: 10 * time.Millisecond,
 		Interval: time.Second, Timeout: time.Minute, Scan: 10 * time.Millisecond,
@@ -53,7 +69,7 @@ func newRig(t *testing.T, e dbtest.Engine, a agents, tweak func(*health.Config))
 	if tweak != nil {
 		tweak(&cfg)
 	}
-	m, err := health.New(cfg, health.Deps{Store: r.store, Compute: compute.NewNoop(), Agent: a})
+	m, err := health.New(cfg, health.Deps{Store: r.store, Compute: nova, Agent: a})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +83,6 @@ func newRig(t *testing.T, e dbtest.Engine, a agents, tweak func(*health.Config))
 			t.Error(err)
 		}
 	})
-	return r
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -96,15 +111,21 @@ func (r *rig) fill() {
 
 func (r *rig) beat(members ...string) {
 	r.t.Helper()
+	r.send(r.message(members...))
+	r.seq++
+}
+
+// message is what an amphora with these members says next.
+func (r *rig) message(members ...string) heartbeat.Message {
 	pool := heartbeat.Pool{Status: "UP", Members: map[string]string{}}
 	for i, word := range members {
 		pool.Members[r.members[i]] = word
 	}
-	r.send(heartbeat.Message{
-		ID: r.amphora, Ver: heartbeat.Version,
+	return heartbeat.Message{
+		ID: r.amphora, Seq: r.seq, Ver: heartbeat.Version,
 		Listeners: map[string]heartbeat.Listener{r.listener: {Status: "OPEN", Stats: heartbeat.Stats{TX: 10, RX: 5, TotConns: 1}}},
 		Pools:     map[string]heartbeat.Pool{r.pool + ":" + r.listener: pool},
-	})
+	}
 }
 
 func (r *rig) send(m heartbeat.Message) {
@@ -210,56 +231,5 @@ func TestForgedHeartbeatsAreIgnored(t *testing.T) {
 	honest.until("an honest one is heard", func() bool { return honest.statuses()[0] == "ONLINE" })
 	if got := r.statuses(); got[0] != "OFFLINE" {
 		t.Errorf("a forged heartbeat changed statuses: %v", got)
-	}
-}
-
-// silence makes amphorae stale at once.
-func silence(c *health.Config) { c.Timeout = 50 * time.Millisecond }
-
-func TestSilentAmphoraIsCondemned(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, dbtest.SQLite, agents{silent: true}, silence)
-	r.until("the amphora is marked for replacement", func() bool {
-		tree := r.tree()
-		return tree.Amphorae[0].Status == db.Error && tree.LoadBalancer.ProvisioningStatus == db.PendingUpdate
-	})
-	leases, err := r.store.Claim(t.Context(), "worker", 10, time.Minute)
-	if err != nil || len(leases) != 1 || leases[0].LoadBalancerID != r.lb {
-		t.Errorf("got work %v, %v, want the load balancer", leases, err)
-	}
-}
-
-// TestDeathWhileBooting: an amphora that spoke once and then died before it was in service is replaced, too.
-func TestDeathWhileBooting(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, dbtest.SQLite, agents{silent: true}, silence)
-	r.until("the amphora in service is condemned", func() bool { return r.tree().Amphorae[0].Status == db.Error })
-	set := func(status string) {
-		t.Helper()
-		err := r.store.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
-			return db.Update(ctx, tx, &db.Amphora{ID: r.amphora, Status: status}, "status")
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	set(db.Booting)
-	r.beat("UP", "UP")
-	r.until("the booting amphora is condemned", func() bool { return r.tree().Amphorae[0].Status == db.Error })
-}
-
-// TestOnlyUnheard: an amphora whose agent answers is not replaced, nor are many at once.
-func TestOnlyUnheard(t *testing.T) {
-	t.Parallel()
-	for name, r := range map[string]*rig{
-		"the agent answers":   newRig(t, dbtest.SQLite, agents{}, silence),
-		"the breaker is open": newRig(t, dbtest.SQLite, agents{silent: true}, func(c *health.Config) { silence(c); c.Threshold = 1 }),
-	} {
-		// A condemned companion in the same conditions shows that scans have happened.
-		companion := newRig(t, dbtest.SQLite, agents{silent: true}, silence)
-		companion.until("a companion is condemned", func() bool { return companion.tree().Amphorae[0].Status == db.Error })
-		if got := r.tree().Amphorae[0].Status; got != db.Allocated {
-			t.Errorf("%s: got %s, want ALLOCATED", name, got)
-		}
 	}
 }

@@ -119,6 +119,11 @@ func (m *Manager) receive(ctx context.Context) error {
 			m.Log.WarnContext(ctx, "heartbeat refused", "from", from, "error", err)
 			continue
 		}
+		if !m.pulse.advances(message.ID, message.Seq) {
+			m.metrics.heartbeats.WithLabelValues("repeated").Inc()
+			m.Log.InfoContext(ctx, "heartbeat ignored: it is not newer than the last", "amphora_id", message.ID, "from", from, "seq", message.Seq)
+			continue
+		}
 		if !m.inbox.put(letter{message, m.Now()}) {
 			m.metrics.heartbeats.WithLabelValues("dropped").Inc()
 			m.Log.WarnContext(ctx, "heartbeat dropped: too many wait", "amphora_id", message.ID)

@@ -14,15 +14,16 @@ type pulse struct {
 	mu        sync.Mutex
 	last      map[string]time.Time // by amphora
 	fresh     map[string]time.Time // of those, not stored yet
+	order     map[string]sequence  // by amphora
 	busy      map[string]bool      // amphorae whose stored counters show active connections
-	complaint map[string]time.Time // by load balancer
+	complaint map[string]time.Time // by load balancer or amphora
 	stored    time.Time            // when storing last went well
 }
 
 func newPulse() *pulse {
 	return &pulse{
 		last: map[string]time.Time{}, fresh: map[string]time.Time{},
-		busy: map[string]bool{}, complaint: map[string]time.Time{},
+		order: map[string]sequence{}, busy: map[string]bool{}, complaint: map[string]time.Time{},
 	}
 }
 
@@ -32,11 +33,35 @@ func (p *pulse) heard(id string, at time.Time) {
 	p.last[id], p.fresh[id] = at, at
 }
 
+// sequence is where an amphora's count of its heartbeats is.
+type sequence struct {
+	last   int64
+	behind int64 // number of the last heartbeat that was not newer, if there was one
+	anew   bool  // there was
+}
+
+// advances says whether a heartbeat is newer than the last that was taken. One that is not may be late, doubled,
+// replayed, or the first of an amphora that was started anew: that shows when the next one goes on from there.
+func (p *pulse) advances(id string, seq int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, known := p.order[id]
+	ok := !known || seq > s.last || s.anew && seq > s.behind && seq != s.last
+	if ok {
+		p.order[id] = sequence{last: seq}
+		return true
+	}
+	s.behind, s.anew = seq, true
+	p.order[id] = s
+	return false
+}
+
 func (p *pulse) forget(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.last, id)
 	delete(p.fresh, id)
+	delete(p.order, id)
 	delete(p.busy, id)
 }
 
@@ -99,14 +124,14 @@ func (p *pulse) counted(id string, rows []db.ListenerStatistics) bool {
 	return len(rows) > 0 && (moved || active || was || !known)
 }
 
-// complain says whether it is time to complain about a load balancer (again).
-func (p *pulse) complain(lbID string, now time.Time, every time.Duration) bool {
+// complain says whether it is time to complain about a load balancer or an amphora (again).
+func (p *pulse) complain(id string, now time.Time, every time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if last, ok := p.complaint[lbID]; ok && now.Sub(last) < every {
+	if last, ok := p.complaint[id]; ok && now.Sub(last) < every {
 		return false
 	}
-	p.complaint[lbID] = now
+	p.complaint[id] = now
 	return true
 }
 
@@ -117,6 +142,7 @@ func (p *pulse) keepOnly(inService map[string]bool, now time.Time, every time.Du
 	for id := range p.last {
 		if !inService[id] {
 			delete(p.last, id)
+			delete(p.order, id)
 			delete(p.busy, id)
 		}
 	}
@@ -145,3 +171,6 @@ func (p *purse) spend(now time.Time) bool {
 	p.tokens--
 	return true
 }
+
+// refund gives back a token that bought nothing.
+func (p *purse) refund() { p.tokens = min(p.burst, p.tokens+1) }

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -27,20 +28,17 @@ func (m *Manager) scan(ctx context.Context) {
 		return
 	}
 	m.greet(ctx, live, now)
-	inService, suspects := map[string]bool{}, []db.Liveness(nil)
-	for _, a := range live {
-		inService[a.ID] = true
-		if m.silent(a, now) {
-			suspects = append(suspects, a)
-		}
-	}
-	m.pulse.keepOnly(inService, now, m.cfg.Timeout)
+	suspects := m.suspects(live, now)
+	m.revive(ctx, live, now)
 	m.metrics.suspects.Set(float64(len(suspects)))
 	if len(suspects) == 0 {
 		return
 	}
-	if reason := m.selfDoubt(len(live), len(suspects), now); reason != "" {
+	if reason, many := m.selfDoubt(len(live), len(suspects), now); reason != "" {
 		m.Log.ErrorContext(ctx, "silent amphorae are not replaced", "silent", len(suspects), "in_service", len(live), "reason", reason)
+		if many && m.cfg.Threshold > 0 {
+			m.stop(ctx, suspects)
+		}
 		return
 	}
 	for _, a := range m.examine(ctx, suspects) {
@@ -48,8 +46,23 @@ func (m *Manager) scan(ctx context.Context) {
 			m.Log.ErrorContext(ctx, "replacements are rationed: the rest waits", "per_window", m.cfg.Burst, "window", m.cfg.BurstWindow)
 			return
 		}
-		m.condemn(ctx, a)
+		if !m.condemn(ctx, a) {
+			m.purse.refund()
+		}
 	}
+}
+
+// suspects are the silent ones. An amphora that serves no load balancer is nobody's loss.
+func (m *Manager) suspects(live []db.Liveness, now time.Time) (silent []db.Liveness) {
+	inService := make(map[string]bool, len(live))
+	for _, a := range live {
+		inService[a.ID] = true
+		if a.LoadBalancerID != nil && m.silent(a, now) {
+			silent = append(silent, a)
+		}
+	}
+	m.pulse.keepOnly(inService, now, m.cfg.Timeout)
+	return silent
 }
 
 func (m *Manager) liveness(ctx context.Context) (live []db.Liveness, err error) {
@@ -85,22 +98,22 @@ func (m *Manager) silent(a db.Liveness, now time.Time) bool {
 	return now.Sub(last) > m.cfg.Timeout
 }
 
-// selfDoubt returns why this process should not trust what it (does not) hear; "" when it may.
-func (m *Manager) selfDoubt(inService, silent int, now time.Time) string {
-	if now.Sub(m.pulse.storedAt()) > m.cfg.Timeout {
-		return "the database took no news for a while"
-	}
+// selfDoubt returns why this process should not trust what it (does not) hear; "" when it may. many says that it is
+// because so many fell silent.
+func (m *Manager) selfDoubt(inService, silent int, now time.Time) (reason string, many bool) {
 	limit := m.cfg.Threshold
 	if limit == 0 {
 		limit = max(5, inService/4)
 	}
-	if silent >= limit {
-		return fmt.Sprintf("%d at once is more likely our network than theirs (failover_threshold %d)", silent, limit)
+	switch {
+	case now.Sub(m.pulse.storedAt()) > m.cfg.Timeout:
+		return "the database took no news for a while", false
+	case silent >= limit:
+		return fmt.Sprintf("%d at once is more likely our network than theirs (failover_threshold %d)", silent, limit), true
+	case inService > silent && m.pulse.since(now.Add(-m.cfg.Timeout)) == 0:
+		return "this process hears nobody", false
 	}
-	if inService > silent && m.pulse.since(now.Add(-m.cfg.Timeout)) == 0 {
-		return "this process hears nobody"
-	}
-	return ""
+	return "", false
 }
 
 // examine returns the suspects that are dead. Each is asked itself; Nova is asked about those that do not answer.
@@ -136,7 +149,9 @@ func (m *Manager) dead(ctx context.Context, a db.Liveness) bool {
 			probe, cancel := context.WithTimeout(ctx, probeTimeout)
 			defer cancel()
 			if _, err := m.Agent.Info(probe, amphora.Target{AmphoraID: a.ID, Address: ip}); err == nil {
-				m.Log.WarnContext(ctx, "the amphora is healthy but its heartbeats do not arrive: look at UDP on the management network")
+				if m.pulse.complain(a.ID, m.Now(), m.cfg.Timeout) {
+					m.Log.WarnContext(ctx, "the amphora is healthy but its heartbeats do not arrive: look at UDP on the management network")
+				}
 				return false
 			}
 		}
@@ -157,13 +172,13 @@ func (m *Manager) dead(ctx context.Context, a db.Liveness) bool {
 	return true
 }
 
-// condemn marks an amphora for replacement. The guard makes sure that it is still what was examined.
-func (m *Manager) condemn(ctx context.Context, a db.Liveness) {
-	if a.LoadBalancerID == nil {
-		return
-	}
+// condemn marks an amphora for replacement, and says whether it did: the guards make sure that it is still what was
+// examined, and that its load balancer is not being deleted.
+func (m *Manager) condemn(ctx context.Context, a db.Liveness) bool {
 	ctx = obs.With(ctx, obs.IDs{AmphoraID: a.ID, LoadBalancerID: *a.LoadBalancerID})
+	done := false
 	err := m.Store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		done = false
 		row, err := db.Lock[db.Amphora](ctx, tx, a.ID)
 		if err != nil {
 			return err
@@ -175,7 +190,7 @@ func (m *Manager) condemn(ctx context.Context, a db.Liveness) {
 		if err != nil {
 			return err
 		}
-		row.Status = db.Error
+		done, row.Status = true, db.Error
 		if err := db.Update(ctx, tx, row, "status"); err != nil {
 			return err
 		}
@@ -185,12 +200,21 @@ func (m *Manager) condemn(ctx context.Context, a db.Liveness) {
 			Message: fmt.Sprintf("no heartbeat for more than %s and the agent does not answer: the amphora is replaced", m.cfg.Timeout),
 		})
 	})
-	if err != nil {
+	var (
+		absent    *db.NotFoundError
+		immutable *db.ImmutableError
+	)
+	switch {
+	case errors.As(err, &absent), errors.As(err, &immutable):
+		return false
+	case err != nil:
 		m.Log.ErrorContext(ctx, "dead amphora not marked for replacement", "error", err)
-		return
+		return false
+	case done:
+		m.metrics.condemned.Inc()
+		m.pulse.forget(a.ID)
 	}
-	m.metrics.condemned.Inc()
-	m.pulse.forget(a.ID)
+	return done
 }
 
 func deref(s *string) string {

@@ -1,0 +1,178 @@
+package health_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ottavino/ottavino/amphora/heartbeat"
+	"github.com/ottavino/ottavino/cloud"
+	"github.com/ottavino/ottavino/compute"
+	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/db/dbtest"
+)
+
+// statistics are the stored counters of the listener.
+func (r *rig) statistics() db.ListenerStatistics {
+	r.t.Helper()
+	var rows []db.ListenerStatistics
+	err := r.store.Read(r.t.Context(), func(ctx context.Context, tx *db.Tx) (err error) {
+		rows, err = db.Where[db.ListenerStatistics](ctx, tx, "listener_id = ?", r.listener)
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if len(rows) == 0 {
+		return db.ListenerStatistics{}
+	}
+	return rows[0]
+}
+
+// TestOldHeartbeatsChangeNothing: neither a copy of one that was taken, nor one that comes late.
+func TestOldHeartbeatsChangeNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{}, nil)
+	early := r.message("DOWN", "DOWN")
+	r.seq = 7
+	copied := r.message("UP", "UP")
+	r.beat("UP", "UP")
+	r.until("the first counts", func() bool { return r.statistics().TotalConnections == 1 })
+	r.send(copied)
+	r.send(early)
+	r.send(copied)
+	r.beat("UP", "DOWN")
+	r.until("the next counts", func() bool { return r.statuses()[4] == db.OpError })
+	if got := r.statistics().TotalConnections; got != 2 {
+		t.Errorf("got %d connections, want those of two heartbeats", got)
+	}
+}
+
+// TestStartedAnew: an amphora's count begins at 0 again; its second heartbeat shows that this is no replay.
+func TestStartedAnew(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{}, nil)
+	r.seq = 1000
+	r.beat("UP", "UP")
+	r.until("the first counts", func() bool { return r.statuses()[0] == db.Online })
+	r.seq = 0
+	r.beat("UP", "DOWN")
+	r.beat("DOWN", "DOWN")
+	r.until("the second after the start counts", func() bool { return r.statuses()[3] == db.OpError })
+	if got := r.statistics().TotalConnections; got != 2 {
+		t.Errorf("got %d connections, want those of two heartbeats", got)
+	}
+}
+
+// TestStrangersAndZombies: an amphora in no row leaves no trace, and the server of a deleted one is deleted.
+func TestStrangersAndZombies(t *testing.T) {
+	t.Parallel()
+	r := prepare(t, dbtest.SQLite)
+	server, err := r.servers.CreateServer(t.Context(), compute.ServerSpec{Name: "amphora-zombie"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	zombie, stranger := uuid.NewString(), uuid.NewString()
+	err = r.store.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		return db.Insert(ctx, tx, &db.Amphora{ID: zombie, LoadBalancerID: &r.lb, ComputeID: &server.ID, Status: db.Deleted})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.run(agents{}, r.servers, nil)
+	r.send(heartbeat.Message{ID: stranger, Ver: heartbeat.Version})
+	r.send(heartbeat.Message{ID: zombie, Ver: heartbeat.Version})
+	r.until("the zombie's server is gone", func() bool {
+		_, err := r.servers.Server(t.Context(), server.ID)
+		return cloud.IsGone(err)
+	})
+	r.beat("UP", "UP")
+	r.until("an honest one is heard", func() bool { return r.statuses()[0] == db.Online })
+	if got := r.statuses()[1]; got != db.Online {
+		t.Errorf("got a listener that is %s", got)
+	}
+}
+
+// TestALostListenerIsLookedAt: an amphora that does not run all it should makes the worker look, once.
+func TestALostListenerIsLookedAt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{}, nil)
+	r.send(heartbeat.Message{ID: r.amphora, Ver: heartbeat.Version})
+	var leases []db.Lease
+	r.until("the load balancer is due", func() bool {
+		var err error
+		leases, err = r.store.Claim(t.Context(), "worker", 10, time.Minute)
+		return err == nil && len(leases) == 1
+	})
+	if leases[0].LoadBalancerID != r.lb {
+		t.Errorf("got %s due", leases[0].LoadBalancerID)
+	}
+	if got, want := r.statuses(), ([5]string{db.Online, db.OpError, db.Offline, db.Offline, db.Offline}); got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestOperatingStatuses goes through upstream's table of what is reported and what that makes of a load balancer.
+func TestOperatingStatuses(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{}, nil)
+	for _, c := range []struct {
+		name     string
+		listener string // "" = absent
+		pool     string // "" = absent
+		members  [2]string
+		want     [5]string
+	}{
+		{"all up", "OPEN", "UP", [2]string{"UP", "UP"}, [5]string{"ONLINE", "ONLINE", "ONLINE", "ONLINE", "ONLINE"}},
+		{"going down", "OPEN", "UP", [2]string{"DOWN 1/3", "UP 1/2"}, [5]string{"DEGRADED", "ONLINE", "DEGRADED", "ERROR", "ONLINE"}},
+		{"all down", "OPEN", "DOWN", [2]string{"DOWN", "DOWN"}, [5]string{"ERROR", "ONLINE", "ERROR", "ERROR", "ERROR"}},
+		{"full", "FULL", "UP", [2]string{"UP", "UP"}, [5]string{"DEGRADED", "DEGRADED", "ONLINE", "ONLINE", "ONLINE"}},
+		{"no pool", "OPEN", "", [2]string{}, [5]string{"ONLINE", "ONLINE", "OFFLINE", "ONLINE", "ONLINE"}},
+		{"words of tomorrow", "PAUSED", "MAYBE", [2]string{"RESTARTING", "???"}, [5]string{"ONLINE", "ONLINE", "OFFLINE", "ONLINE", "ONLINE"}},
+		{"not checked", "OPEN", "UP", [2]string{"no check", "DRAIN"}, [5]string{"ONLINE", "ONLINE", "ONLINE", "NO_MONITOR", "DRAINING"}},
+		{"members unknown to haproxy", "OPEN", "UP", [2]string{}, [5]string{"ONLINE", "ONLINE", "ONLINE", "NO_MONITOR", "OFFLINE"}},
+		{"in maintenance", "OPEN", "DOWN", [2]string{"MAINT", "MAINT"}, [5]string{"ERROR", "ONLINE", "ERROR", "OFFLINE", "OFFLINE"}},
+		{"nothing runs", "", "", [2]string{}, [5]string{"ONLINE", "ERROR", "OFFLINE", "OFFLINE", "OFFLINE"}},
+	} {
+		m := heartbeat.Message{ID: r.amphora, Seq: r.seq, Ver: heartbeat.Version, Pools: map[string]heartbeat.Pool{}, Listeners: map[string]heartbeat.Listener{}}
+		r.seq++
+		if c.listener != "" {
+			m.Listeners[r.listener] = heartbeat.Listener{Status: c.listener, Stats: heartbeat.Stats{TotConns: 1}}
+		}
+		if c.pool != "" {
+			words := map[string]string{}
+			for i, w := range c.members {
+				if w != "" {
+					words[r.members[i]] = w
+				}
+			}
+			m.Pools[r.pool+":"+r.listener] = heartbeat.Pool{Status: c.pool, Members: words}
+		}
+		before := r.statistics().TotalConnections
+		r.send(m)
+		if c.listener != "" { // its counter tells that it was handled, even if no status changes
+			r.until(c.name+" is handled", func() bool { return r.statistics().TotalConnections > before })
+		}
+		r.until("statuses are those of "+c.name, func() bool { return c.listener != "" || r.statuses() == c.want })
+		if got := r.statuses(); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestADisabledLoadBalancerIsOffline whatever its amphora says.
+func TestADisabledLoadBalancerIsOffline(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{}, nil)
+	r.beat("UP", "UP")
+	r.until("it is ONLINE", func() bool { return r.statuses()[0] == db.Online })
+	err := r.store.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		return db.Update(ctx, tx, &db.LoadBalancer{ID: r.lb}, "enabled")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.until("it is OFFLINE", func() bool { r.beat("UP", "UP"); return r.statuses()[0] == db.Offline })
+}
