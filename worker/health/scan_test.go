@@ -165,3 +165,17 @@ func TestTheRationIsKept(t *testing.T) {
 		t.Errorf("got %d condemned, want 2", got)
 	}
 }
+
+// TestDeathWhileBooting: an amphora that spoke once and then died before it was in service is replaced, too.
+func TestDeathWhileBooting(t *testing.T) {
+	t.Parallel()
+	r := prepare(t, dbtest.SQLite)
+	r.change(func(a *db.Amphora) { a.Status = db.Booting }, "status")
+	r.run(agents{silent: true}, compute.NewNoop(), silence)
+	await(t)
+	if got := r.status(); got != db.Booting {
+		t.Errorf("got %s before it ever spoke", got)
+	}
+	r.beat("UP", "UP")
+	r.until("the booting amphora is condemned", func() bool { return r.status() == db.Error })
+}
