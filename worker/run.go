@@ -18,19 +18,31 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer cut()
 	var (
 		wg   sync.WaitGroup
-		done = make(chan struct{}, w.cfg.Concurrency) // a pass has ended
+		done = make(chan time.Duration, w.cfg.Concurrency) // a pass has ended, and wants another so much later
 		busy = 0
+		next = w.Now().Add(w.cfg.PollInterval) // when to look again at the latest
 	)
+	ended := func(again time.Duration) {
+		busy--
+		if at := w.Now().Add(again); at.Before(next) {
+			next = at
+		}
+	}
 	for ctx.Err() == nil {
 		leases := w.claim(ctx, w.cfg.Concurrency-busy)
+		if !w.Now().Before(next) {
+			next = w.Now().Add(w.cfg.PollInterval)
+		}
 		for _, l := range leases {
 			busy++
-			wg.Go(func() {
-				w.work(passes, l)
-				done <- struct{}{}
-			})
+			wg.Go(func() { done <- w.work(passes, l) })
 		}
-		busy -= w.idle(ctx, done, len(leases) > 0 && busy < w.cfg.Concurrency)
+		if len(leases) == 0 || busy == w.cfg.Concurrency {
+			w.idle(ctx, done, ended, next)
+		}
+		for len(done) > 0 {
+			ended(<-done)
+		}
 	}
 	stop := time.AfterFunc(graceful, cut)
 	defer stop.Stop()
@@ -53,26 +65,16 @@ func (w *Worker) claim(ctx context.Context, n int) []db.Lease {
 	return leases
 }
 
-// idle waits until there may be more to do, and returns how many passes have ended.
-func (w *Worker) idle(ctx context.Context, done chan struct{}, more bool) (ended int) {
-	if !more {
-		t := time.NewTimer(w.cfg.PollInterval)
-		defer t.Stop()
-		select {
-		case <-ctx.Done():
-		case <-w.Store.Wake():
-		case <-t.C:
-		case <-done:
-			ended++
-		}
-	}
-	for {
-		select {
-		case <-done:
-			ended++
-		default:
-			return ended
-		}
+// idle waits until there may be more to do: a pass ended, somebody committed work, or it is time to look.
+func (w *Worker) idle(ctx context.Context, done <-chan time.Duration, ended func(time.Duration), until time.Time) {
+	t := time.NewTimer(max(until.Sub(w.Now()), 0))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-w.Store.Wake():
+	case <-t.C:
+	case again := <-done:
+		ended(again)
 	}
 }
 
@@ -87,8 +89,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// work makes one pass over a leased load balancer and gives the lease back.
-func (w *Worker) work(ctx context.Context, l db.Lease) {
+// work makes one pass over a leased load balancer and gives the lease back. It returns when another pass is due.
+func (w *Worker) work(ctx context.Context, l db.Lease) time.Duration {
 	ctx = obs.With(ctx, obs.IDs{LoadBalancerID: l.LoadBalancerID, RequestID: l.RequestID})
 	started := w.Now()
 	pass, lost := context.WithCancelCause(ctx)
@@ -105,6 +107,10 @@ func (w *Worker) work(ctx context.Context, l db.Lease) {
 	if err != nil {
 		w.Log.WarnContext(ctx, "lease not given back: another worker goes on when it runs out", "error", err)
 	}
+	if outcome.gone {
+		return w.cfg.PollInterval
+	}
+	return outcome.Again
 }
 
 // keep extends the lease until stop is called; when it is lost the pass is cancelled.
