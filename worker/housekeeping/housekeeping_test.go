@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,13 +29,17 @@ const day = 24 * time.Hour
 type agents struct {
 	*amphora.Noop
 	broken bool
-	taken  map[string][]byte
+
+	mu    sync.Mutex
+	taken map[string][]byte
 }
 
 func (a *agents) UploadCertificate(_ context.Context, t amphora.Target, pem []byte) error {
 	if a.broken {
 		return &amphora.AgentError{Op: "upload certificate", Status: 500, Err: errors.New("HTTP 500")}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.taken[t.AmphoraID] = pem
 	return nil
 }
@@ -94,13 +99,69 @@ func (r *rig) deleted() (lb string) {
 		if err := errors.Join(db.Insert(ctx, tx, &balancer), db.Insert(ctx, tx, &a)); err != nil {
 			return err
 		}
-		if err := db.Insert(ctx, tx, &db.AmphoraMemberPort{PortID: uuid.NewString(), AmphoraID: a.ID}); err != nil {
+		listener, pool := uuid.NewString(), uuid.NewString()
+		err := errors.Join(
+			db.Insert(ctx, tx, &db.AmphoraMemberPort{PortID: uuid.NewString(), AmphoraID: a.ID}),
+			db.Insert(ctx, tx, &db.VIP{LoadBalancerID: lb, VNICType: "normal"}),
+			db.Insert(ctx, tx, &db.Pool{ID: pool, LoadBalancerID: &lb, Protocol: "HTTP", LBAlgorithm: "ROUND_ROBIN", ProvisioningStatus: db.Active, OperatingStatus: db.Offline}),
+			db.Insert(ctx, tx, &db.Member{ID: uuid.NewString(), PoolID: pool, IPAddress: ptr("10.0.0.1"), ProtocolPort: 80, ProvisioningStatus: db.Active, OperatingStatus: db.Offline, VNICType: "normal"}),
+			db.Insert(ctx, tx, &db.Listener{ID: listener, LoadBalancerID: &lb, Protocol: "HTTP", ProtocolPort: 80, DefaultPoolID: &pool, ProvisioningStatus: db.Active, OperatingStatus: db.Offline, ClientAuthentication: "NONE"}),
+			tx.AddStatistics(ctx, []db.ListenerStatistics{{ListenerID: listener, AmphoraID: a.ID, BytesIn: 1}}),
+			db.Insert(ctx, tx, &db.AmphoraHealth{AmphoraID: a.ID, LastUpdate: r.now}),
+			tx.Touch(ctx, lb),
+			tx.Emit(ctx, db.Event{LoadBalancerID: lb, ObjectKind: string(db.KindLoadBalancer), ObjectID: lb, Type: "Normal", Reason: "Deleted", Message: "it is gone"}),
+		)
+		if err != nil {
 			return err
 		}
 		balancer.ProvisioningStatus, a.Status = db.Deleted, db.Deleted
 		return errors.Join(db.Update(ctx, tx, &balancer, "provisioning_status"), db.Update(ctx, tx, &a, "status"))
 	})
 	return lb
+}
+
+// rows counts what the tables hold of a load balancer and its amphorae.
+func (r *rig) rows() map[string]int {
+	r.t.Helper()
+	out := map[string]int{}
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		return errors.Join(
+			count[db.LoadBalancer](ctx, tx, out), count[db.VIP](ctx, tx, out), count[db.Listener](ctx, tx, out), count[db.Pool](ctx, tx, out),
+			count[db.Member](ctx, tx, out), count[db.ListenerStatistics](ctx, tx, out), count[db.Amphora](ctx, tx, out),
+			count[db.AmphoraHealth](ctx, tx, out), count[db.AmphoraMemberPort](ctx, tx, out), count[db.Work](ctx, tx, out),
+			count[db.Event](ctx, tx, out),
+		)
+	})
+	return out
+}
+
+func count[M interface{ TableName() string }](ctx context.Context, tx *db.Tx, out map[string]int) error {
+	rows, err := db.Where[M](ctx, tx, "1 = 1")
+	var m M
+	if len(rows) > 0 {
+		out[m.TableName()] = len(rows)
+	}
+	return err
+}
+
+// TestPurgeLeavesNothing of a load balancer that had everything.
+func TestPurgeLeavesNothing(t *testing.T) {
+	for _, e := range dbtest.Engines() {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, e, housekeeping.Config{})
+			r.deleted()
+			before := r.rows()
+			if len(before) != 11 {
+				t.Fatalf("got rows in %v, want them in all tables", before)
+			}
+			r.now = r.now.Add(8 * day)
+			r.keeper.Purge(t.Context())
+			if left := r.rows(); len(left) > 0 {
+				t.Errorf("left: %v\n%s", left, &r.log)
+			}
+		})
+	}
 }
 
 func (r *rig) has(lb string) bool {
@@ -178,21 +239,69 @@ func TestRotate(t *testing.T) {
 	}
 }
 
+// TestManyRotations: renewals run side by side, and one that fails does not keep the others.
+func TestManyRotations(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, housekeeping.Config{CertRotateThreads: 4})
+	var due []string
+	for range 6 {
+		due = append(due, r.serving(r.now.Add(day)))
+	}
+	lost := r.serving(r.now.Add(day))
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		return db.Update(ctx, tx, &db.Amphora{ID: lost}, "lb_network_ip")
+	})
+	r.keeper.Rotate(t.Context())
+	for _, id := range due {
+		if len(r.agents.taken[id]) == 0 {
+			t.Errorf("amphora %s got no certificate", id)
+		}
+	}
+	if !strings.Contains(r.log.String(), "certificate of the amphora not renewed") {
+		t.Errorf("nobody complains about the one without an address: %s", &r.log)
+	}
+}
+
+// TestRunEnds does its rounds until told to stop; leaked goroutines fail the package.
+func TestRunEnds(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, housekeeping.Config{CleanupInterval: time.Millisecond, LoadBalancerExpiryAge: time.Second})
+	old := r.deleted()
+	r.now = r.now.Add(day)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.keeper.Run(ctx) }()
+	deadline := time.After(10 * time.Second)
+	for r.has(old) {
+		select {
+		case <-deadline:
+			t.Fatal("nothing is purged")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHunt(t *testing.T) {
 	t.Parallel()
 	for _, remove := range []bool{false, true} {
 		r := newRig(t, dbtest.SQLite, housekeeping.Config{RemoveOrphans: remove, OrphanGrace: time.Hour})
-		known := uuid.NewString()
+		known, stray := uuid.NewString(), uuid.NewString()
 		r.tx(func(ctx context.Context, tx *db.Tx) error {
 			return db.Insert(ctx, tx, &db.Amphora{ID: known, Status: db.Allocated})
 		})
-		for _, name := range []string{"amphora-" + known, "amphora-stray"} {
+		for _, name := range []string{"amphora-" + known, "amphora-" + stray, "amphora-builder"} {
 			if _, err := r.servers.CreateServer(t.Context(), compute.ServerSpec{Name: name}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := r.network.CreateSecurityGroup(t.Context(), "lb-stray", ""); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"lb-" + stray, "lb-mgmt-sec-grp"} {
+			if _, err := r.network.CreateSecurityGroup(t.Context(), name, ""); err != nil {
+				t.Fatal(err)
+			}
 		}
 		r.keeper.Hunt(t.Context())
 		if r.log.Len() > 0 {
@@ -204,11 +313,20 @@ func TestHunt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := map[bool]int{false: 2, true: 1}[remove]; len(left) != want || !strings.Contains(r.log.String(), "amphora-stray") {
+		if want := map[bool]int{false: 3, true: 2}[remove]; len(left) != want || !strings.Contains(r.log.String(), "amphora-"+stray) {
 			t.Errorf("remove %t: got %d servers and the log %s, want %d and the stray named", remove, len(left), &r.log, want)
 		}
-		if strings.Contains(r.log.String(), known) {
-			t.Errorf("a known amphora was called an orphan: %s", &r.log)
+		for _, name := range []string{known, "amphora-builder", "lb-mgmt-sec-grp"} {
+			if strings.Contains(r.log.String(), name) {
+				t.Errorf("%s was called an orphan: %s", name, &r.log)
+			}
+		}
+		groups, err := r.network.SecurityGroups(t.Context(), "lb-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]int{false: 2, true: 1}[remove]; len(groups) != want {
+			t.Errorf("remove %t: got security groups %v, want %d", remove, groups, want)
 		}
 	}
 }

@@ -1,9 +1,13 @@
 package housekeeping
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
+	"github.com/google/uuid"
+
+	"github.com/ottavino/ottavino/compute"
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/network"
 )
@@ -87,13 +91,14 @@ func (k *Keeper) strays(ctx context.Context) ([]orphan, error) {
 	}
 	var out []orphan
 	note := func(kind, id, name, owner string) {
-		if !known[owner] {
+		// Operators have names like ours, too: lb-mgmt-sec-grp is in every DevStack.
+		if uuid.Validate(owner) == nil && !known[owner] {
 			out = append(out, orphan{kind, id, name})
 		}
 	}
 	for _, s := range servers {
 		if !known[s.ID] {
-			note(orphanServer, s.ID, s.Name, strings.TrimPrefix(s.Name, "amphora-"))
+			note(orphanServer, s.ID, s.Name, cmp.Or(s.Metadata[compute.MetadataAmphora], strings.TrimPrefix(s.Name, compute.NamePrefix)))
 		}
 	}
 	for _, p := range ports {
