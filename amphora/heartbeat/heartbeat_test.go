@@ -1,11 +1,13 @@
 package heartbeat_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ottavino/ottavino/amphora/heartbeat"
 )
@@ -88,7 +90,30 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// FuzzDecode gives any bytes as a datagram, and as the text inside a verified one. Neither may panic, bytes that no key
+// signed are refused, and what is accepted means the same after it was sent on.
 func FuzzDecode(f *testing.F) {
-	f.Add(upstreams(f))
-	f.Fuzz(func(_ *testing.T, d []byte) { _, _ = heartbeat.Decode(d, key) })
+	good := upstreams(f)
+	f.Add(good)
+	f.Add([]byte(`{"id":"a","ver":3,"listeners":{"L":{"status":"OPEN","stats":{"tx":1}}},"pools":{"P:L":{"status":"UP","members":{"M":"UP"}}}}`))
+	f.Add([]byte(`{"id":"a","listeners":{"L":{"pools":{"P":{"status":"DOWN"}}}}}`))
+	f.Add([]byte(`{"id":"\xff","seq":-1,"listeners":null,"pools":{"":{}}}`))
+	f.Fuzz(func(t *testing.T, d []byte) {
+		if _, err := heartbeat.Decode(d, key); err == nil && !bytes.Equal(d, good) {
+			t.Fatalf("%q is accepted", d)
+		}
+		m, err := heartbeat.Decode(datagram(t, string(d)), key)
+		if err != nil {
+			return
+		}
+		m.Ver = heartbeat.Version // pools are where this version has them
+		sent, err := heartbeat.Encode(m, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := heartbeat.Decode(sent, key)
+		if diff := cmp.Diff(m, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
+	})
 }
