@@ -16,7 +16,7 @@ func (n *Neutron) groupResource() *rest.Resource[SecurityGroup] {
 			return SecurityGroup{Stateful: true, Rules: []Rule{}, Tags: []string{}}
 		},
 		Create: func(r *rest.Request, v *SecurityGroup) error {
-			if err := own(r, &v.TenantID, &v.ProjectID); err != nil {
+			if err := n.admit(r, "security_group", &v.TenantID, &v.ProjectID); err != nil {
 				return err
 			}
 			n.defaultRules(v)
@@ -76,6 +76,9 @@ func (n *Neutron) addRule(v *Rule) error {
 		}
 	}
 	v.TenantID, v.ProjectID = group.TenantID, group.ProjectID
+	if err := n.room(v.ProjectID, "security_group_rule"); err != nil {
+		return err
+	}
 	group.Rules = append(slices.Clone(group.Rules), *v)
 	n.groups.Put(group.ID, group)
 	return nil

@@ -42,10 +42,13 @@ func (n *Neutron) AddGroup(name, projectID string) SecurityGroup {
 	return v
 }
 
-// AddPort makes a port as it is given, completed as the API would.
+// AddPort makes a port as it is given, completed as the API would, if the project's quota has room for it.
 func (n *Neutron) AddPort(v Port) (Port, error) {
 	n.Lock.Lock()
 	defer n.Lock.Unlock()
+	if err := n.room(v.ProjectID, "port"); err != nil {
+		return v, err
+	}
 	v.ID, v.TenantID, v.Status = rest.NewID(), v.ProjectID, "DOWN"
 	v.AdminStateUp, v.VNICType, v.PortSecurity = true, "normal", true
 	if v.SecurityGroups == nil {
@@ -91,6 +94,7 @@ func (n *Neutron) Unbind(portID, deviceID string) {
 func (n *Neutron) RemovePort(portID string) {
 	n.Lock.Lock()
 	defer n.Lock.Unlock()
+	n.letGo(portID)
 	n.ports.Delete(portID)
 }
 

@@ -22,6 +22,8 @@ type Neutron struct {
 	groups   *rest.Collection[SecurityGroup]
 	rules    *rest.Collection[Rule]
 	policies *rest.Collection[QoSPolicy]
+	floating *rest.Collection[FloatingIP]
+	quotas   *rest.Quotas
 }
 
 // New makes an empty Neutron.
@@ -30,6 +32,7 @@ func New(hub *rest.Hub, auth rest.Authenticator) *Neutron {
 		Service:  rest.NewService("network", hub, auth, fail),
 		networks: rest.NewCollection[Network](), subnets: rest.NewCollection[Subnet](), ports: rest.NewCollection[Port](),
 		groups: rest.NewCollection[SecurityGroup](), rules: rest.NewCollection[Rule](), policies: rest.NewCollection[QoSPolicy](),
+		floating: rest.NewCollection[FloatingIP](),
 	}
 	n.HandleOpen("GET /{$}", n.versions)
 	n.Handle("GET /v2.0", n.versions)
@@ -42,6 +45,8 @@ func New(hub *rest.Hub, auth rest.Authenticator) *Neutron {
 	rest.Mount(n.Service, n.groupResource())
 	rest.Mount(n.Service, n.ruleResource())
 	rest.Mount(n.Service, n.policyResource())
+	rest.Mount(n.Service, n.floatingResource())
+	n.quotaRoutes()
 	return n
 }
 
@@ -58,7 +63,7 @@ func (n *Neutron) versions(*rest.Request) (int, any, error) {
 // extensions that clients and the product ask for.
 var extensions = []string{
 	"allowed-address-pairs", "security-group", "port-security", "qos", "project-id", "network-ip-availability",
-	"binding", "provider", "router", "standard-attr-tag", "net-mtu",
+	"binding", "provider", "router", "external-net", "standard-attr-tag", "net-mtu", "quotas", "quota_details",
 }
 
 func extension(alias string) rest.Doc {
@@ -115,10 +120,10 @@ func (n *Neutron) networkResource() *rest.Resource[Network] {
 		Default: func(*rest.Request) Network {
 			return Network{Status: "ACTIVE", AdminStateUp: true, MTU: 1500, PortSecurity: true, Subnets: []string{}, Tags: []string{}}
 		},
-		Create:  func(r *rest.Request, v *Network) error { return own(r, &v.TenantID, &v.ProjectID) },
+		Create:  func(r *rest.Request, v *Network) error { return n.admit(r, "network", &v.TenantID, &v.ProjectID) },
 		Update:  func(*rest.Request, Network, *Network) error { return nil },
 		Delete:  func(_ *rest.Request, v Network) error { return n.networkFree(v) },
-		Visible: func(r *rest.Request, v Network) bool { return seen(r, v.ProjectID, v.Shared) },
+		Visible: func(r *rest.Request, v Network) bool { return seen(r, v.ProjectID, v.Shared || v.External) },
 		Missing: missing("NetworkNotFound", "Network"),
 	}
 }

@@ -21,7 +21,7 @@ func (n *Neutron) portResource() *rest.Resource[Port] {
 			}
 		},
 		Create: func(r *rest.Request, v *Port) error {
-			if err := own(r, &v.TenantID, &v.ProjectID); err != nil {
+			if err := n.admit(r, "port", &v.TenantID, &v.ProjectID); err != nil {
 				return err
 			}
 			return n.completePort(v)
@@ -34,6 +34,7 @@ func (n *Neutron) portResource() *rest.Resource[Port] {
 }
 
 func (n *Neutron) tellGone(v Port) {
+	n.letGo(v.ID)
 	if n.Gone != nil {
 		go n.Gone(v)
 	}

@@ -29,7 +29,7 @@ func (n *Neutron) subnetSeen(r *rest.Request, v Subnet) bool {
 }
 
 func (n *Neutron) createSubnet(r *rest.Request, v *Subnet) error {
-	if err := own(r, &v.TenantID, &v.ProjectID); err != nil {
+	if err := n.admit(r, "subnet", &v.TenantID, &v.ProjectID); err != nil {
 		return err
 	}
 	return n.completeSubnet(v)

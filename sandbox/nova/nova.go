@@ -39,7 +39,7 @@ type Host interface {
 type Config struct {
 	BuildDelay  time.Duration // between BUILD and the boot
 	DeleteDelay time.Duration // between a delete and the end
-	Quota       int           // most servers of a project; 0 = no limit
+	Quota       int           // most servers of a project that has no quota of its own; 0 = no limit
 	Now         func() time.Time
 	Log         *slog.Logger
 }
@@ -61,6 +61,7 @@ type Nova struct {
 	flavors  *rest.Collection[Flavor]
 	keypairs *rest.Collection[Keypair]
 	groups   *rest.Collection[Group]
+	quotas   *rest.Quotas
 	made     map[string][]string    // server → ports that Nova made for it
 	busy     map[string]*sync.Mutex // server → taken while its host works
 	faulty   []string               // messages of the next builds' failures
@@ -146,13 +147,8 @@ func (n *Nova) routes() {
 	})
 	rest.Mount(n.Service, flavors)
 	rest.Mount(n.Service, n.groupResource())
-	n.Handle("GET /v2.1/os-keypairs/{name}", func(r *rest.Request) (int, any, error) {
-		k, ok := n.keypairs.Get(r.UserID + "/" + r.PathValue("name"))
-		if !ok {
-			return 0, nil, rest.NotFound("Keypair %s not found for user %s", r.PathValue("name"), r.UserID)
-		}
-		return http.StatusOK, rest.Doc{"keypair": k}, nil
-	})
+	n.keypairRoutes()
+	n.quotaRoutes()
 }
 
 // Zone is the one availability zone, with one host in it.
@@ -168,6 +164,9 @@ func (n *Nova) groupResource() *rest.Resource[Group] {
 		Default: func(*rest.Request) Group { return Group{Members: []string{}, Metadata: rest.Doc{}} },
 		Create: func(r *rest.Request, v *Group) error {
 			v.ProjectID, v.UserID = r.ProjectID, r.UserID
+			if _, full := n.quotas.Full(r.ProjectID, "server_groups"); full {
+				return rest.Forbidden("Quota exceeded, too many server groups.")
+			}
 			return nil
 		},
 		Delete:  func(*rest.Request, Group) error { return nil },
@@ -188,7 +187,7 @@ func (n *Nova) AddFlavor(name string, vcpus, ram, disk int) Flavor {
 func (n *Nova) AddKeypair(userID, name, public string) {
 	n.Lock.Lock()
 	defer n.Lock.Unlock()
-	n.keypairs.Put(userID+"/"+name, Keypair{Name: name, PublicKey: public, userID: userID})
+	n.keypairs.Put(keypairID(userID, name), Keypair{Name: name, PublicKey: public, userID: userID})
 }
 
 // FailBuild makes the next build end in ERROR with this message. Repeated calls add up.

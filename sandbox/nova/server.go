@@ -77,7 +77,7 @@ func (n *Nova) check(r *rest.Request, body createBody) (map[string][]byte, error
 	if _, ok := n.images.Image(b.ImageRef); !ok {
 		return nil, rest.BadRequest("Image %s could not be found.", b.ImageRef)
 	}
-	if _, ok := n.keypairs.Get(r.UserID + "/" + b.KeyName); b.KeyName != "" && !ok {
+	if _, ok := n.keypairs.Get(keypairID(r.UserID, b.KeyName)); b.KeyName != "" && !ok {
 		return nil, rest.BadRequest("Invalid key_name provided.")
 	}
 	for _, net := range b.Networks {
@@ -90,9 +90,9 @@ func (n *Nova) check(r *rest.Request, body createBody) (map[string][]byte, error
 			return nil, rest.BadRequest("Security group %s not found.", g.Name)
 		}
 	}
-	mine := n.servers.Where(func(s Server) bool { return s.TenantID == r.ProjectID })
-	if n.cfg.Quota > 0 && len(mine) >= n.cfg.Quota {
-		return nil, rest.Forbidden("Quota exceeded for instances: Requested 1, but already used %d of %d instances", len(mine), n.cfg.Quota)
+	if limit, full := n.quotas.Full(r.ProjectID, "instances"); full {
+		return nil, rest.Forbidden("Quota exceeded for instances: Requested 1, but already used %d of %d instances",
+			n.count(r.ProjectID, "instances"), limit)
 	}
 	return decodeFiles(body)
 }
