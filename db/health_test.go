@@ -38,7 +38,7 @@ func TestHealthIsWhatHeartbeatsSet(t *testing.T) {
 			_, err := tx.Health(ctx, w.id())
 			return err
 		})
-		wantError[*db.NotFoundError](w.t, err)
+		_ = wantError[*db.NotFoundError](w.t, err)
 	})
 }
 

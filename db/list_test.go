@@ -131,8 +131,8 @@ func TestListOfOtherTables(t *testing.T) {
 		err := w.Read(w.t.Context(), func(ctx context.Context, tx *db.Tx) error {
 			_, e1 := db.Live[db.Amphora](ctx, tx, old.ID)
 			_, e2 := db.Live[db.FlavorProfile](ctx, tx, "00000000-0000-0000-0000-000000000000")
-			wantError[*db.NotFoundError](w.t, e1)
-			wantError[*db.NotFoundError](w.t, e2)
+			_ = wantError[*db.NotFoundError](w.t, e1)
+			_ = wantError[*db.NotFoundError](w.t, e2)
 			_, err := db.Live[db.Amphora](ctx, tx, a.ID)
 			return err
 		})

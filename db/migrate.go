@@ -136,7 +136,7 @@ func (m migrator) alembicRevision(ctx context.Context, tx *sql.Tx) (string, erro
 func (m migrator) octaviaDown(ctx context.Context, tx *sql.Tx) error {
 	for _, t := range []string{"load_balancer", "amphora", "quotas"} {
 		var n int
-		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t).Scan(&n); err != nil { //nolint:gosec // our own names
+		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t).Scan(&n); err != nil {
 			return err
 		}
 		if n > 0 {
@@ -192,7 +192,7 @@ func (m migrator) create(ctx context.Context, tx *sql.Tx, tables []table) error 
 
 func (m migrator) drop(ctx context.Context, tx *sql.Tx, tables []table) error {
 	for _, t := range slices.Backward(tables) {
-		if _, err := tx.ExecContext(ctx, "DROP TABLE IF EXISTS "+quote(m.engine, t.name)); err != nil { //nolint:gosec // our own names
+		if _, err := tx.ExecContext(ctx, "DROP TABLE IF EXISTS "+quote(m.engine, t.name)); err != nil {
 			return fmt.Errorf("drop table %s: %w", t.name, err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 func TestMigrateUpDownUp(t *testing.T) {
 	dbtest.EachEmpty(t, func(t *testing.T, cfg db.Config) {
+		t.Helper()
 		s := dbtest.Open(t, cfg)
 		for _, want := range []int64{3, 2, 1, 0, 3} {
 			err := s.MigrateDown(t.Context(), want)
@@ -37,6 +38,7 @@ func TestMigrateUpDownUp(t *testing.T) {
 
 func TestMigrateFromSeveralProcesses(t *testing.T) {
 	dbtest.EachEmpty(t, func(t *testing.T, cfg db.Config) {
+		t.Helper()
 		var all sync.WaitGroup
 		for range 4 {
 			s := dbtest.Open(t, cfg)
@@ -171,6 +173,7 @@ func TestMigrateAdoptsOctavia(t *testing.T) {
 
 func TestMigrateRefusesOldOctavia(t *testing.T) {
 	dbtest.EachEmpty(t, func(t *testing.T, cfg db.Config) {
+		t.Helper()
 		s := dbtest.Open(t, cfg)
 		for _, sql := range []string{
 			"CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)",

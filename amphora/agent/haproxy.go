@@ -224,7 +224,7 @@ func (h *haproxy) info(id string) (processInfo, error) {
 // command asks a worker over its stats socket.
 func (h *haproxy) command(id, command string) ([]byte, error) {
 	d := net.Dialer{Timeout: time.Second}
-	conn, err := d.Dial("unix", h.socket(id)) //nolint:noctx // bounded by its timeout
+	conn, err := d.Dial("unix", h.socket(id))
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func (f *interfaceFile) addBase(plug amphora.VIPPlug) error {
 	}
 	subnet, err := netip.ParsePrefix(plug.SubnetCIDR)
 	if err != nil {
-		return fmt.Errorf("Invalid VIP: %w", err) //nolint:staticcheck,revive // the API's words
+		return fmt.Errorf("Invalid VIP: %w", err) //nolint:staticcheck // the API's words
 	}
 	f.Addresses = append(f.Addresses, interfaceAddr{Address: ip.String(), PrefixLen: subnet.Bits()})
 	return nil

@@ -155,11 +155,11 @@ func TestGoldens(t *testing.T) {
 }
 
 // check asks the real haproxy.
-func check(t testing.TB, cfg []byte) ([]byte, error) {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "haproxy.cfg")
+func check(tb testing.TB, cfg []byte) ([]byte, error) {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "haproxy.cfg")
 	if err := os.WriteFile(file, cfg, 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return exec.Command("haproxy", "-c", "-L", haproxy.PeerName(version26.AmphoraID), "-f", file).CombinedOutput()
 }

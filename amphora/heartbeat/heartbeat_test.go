@@ -15,11 +15,11 @@ import (
 var key = []byte("insecure")
 
 // upstreams is a datagram that upstream's sender made with the key "insecure".
-func upstreams(t testing.TB) []byte {
-	t.Helper()
+func upstreams(tb testing.TB) []byte {
+	tb.Helper()
 	body, err := hex.DecodeString("78daab56ca4c51b252504a84025d0320d03501111620c200010c957414948a530b81ca0d80ac9ccce292d4bcd4a26220bfba162850909f9f03e794a5160199c6b500a2b71988")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return append(body, "81f95c4cbd5654c646dea5d5df0f012bad256fc39b89aaec81ef9542400f3f55"...)
 }

@@ -131,7 +131,7 @@ func (p *postgres) handOut(ctx context.Context, template string) (string, func()
 func (p *postgres) drop(name string) error {
 	ctx, cancel := patience()
 	defer cancel()
-	_, err := p.admin.ExecContext(ctx, "DROP DATABASE "+name+" WITH (FORCE)") //nolint:gosec // our own names
+	_, err := p.admin.ExecContext(ctx, "DROP DATABASE "+name+" WITH (FORCE)")
 	return err
 }
 
