@@ -95,8 +95,8 @@ func (h *host) run(ctx context.Context, s instance.Spec) error {
 	return nil
 }
 
-// Reboot implements nova.Host. What the disk holds stays, as it does in a cloud; the NICs from the first boot are
-// configured again, the others come bare.
+// Reboot implements nova.Host. What the disk holds stays, as it does in a cloud. The NICs of the first boot come first
+// and are configured again; those plugged later come bare.
 func (h *host) Reboot(ctx context.Context, serverID string, ports []neutron.Port) error {
 	i, ok := h.machine(serverID)
 	if !ok {
@@ -104,16 +104,20 @@ func (h *host) Reboot(ctx context.Context, serverID string, ports []neutron.Port
 	}
 	i.Kill()
 	s := i.Spec
-	first := s.NICs
-	s.Files, s.NICs = nil, nil
+	var first, later []instance.NIC
 	for _, p := range ports {
-		known := slices.ContainsFunc(first, func(n instance.NIC) bool { return n.PortID == p.ID })
-		nic, err := h.nic(p, known)
+		configured := slices.ContainsFunc(s.NICs, func(n instance.NIC) bool { return n.PortID == p.ID && n.Addresses != nil })
+		nic, err := h.nic(p, configured)
 		if err != nil {
 			return err
 		}
-		s.NICs = append(s.NICs, nic)
+		if configured {
+			first = append(first, nic)
+		} else {
+			later = append(later, nic)
+		}
 	}
+	s.Files, s.NICs = nil, append(first, later...)
 	return h.run(ctx, s)
 }
 

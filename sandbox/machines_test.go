@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ottavino/ottavino/cloud"
 	"github.com/ottavino/ottavino/compute"
+	"github.com/ottavino/ottavino/network"
 	"github.com/ottavino/ottavino/sandbox"
 )
 
@@ -95,6 +97,40 @@ func TestCrashAndReboot(t *testing.T) {
 		t.Errorf("got files %q, %v, want them as they were before the crash", out, err)
 	}
 	gone(t, nova, id)
+	assertNoLeaks(t, s)
+}
+
+// TestRebootKeepsTheOrderOfPorts reboots a server that runs, twice. The port plugged into it is older than the
+// management port and still not its first.
+func TestRebootKeepsTheOrderOfPorts(t *testing.T) {
+	s := start(t, sandbox.Config{Agent: listener(t), BuildDelay: -1, DeleteDelay: -1})
+	ctx, neutron := t.Context(), network.NewNeutron(session(t, s), cloud.Endpoint{Type: "network"})
+	port, err := neutron.CreatePort(ctx, network.PortSpec{Name: "p", NetworkID: s.Settings().NetworkID, AdminStateUp: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nova, id := amphora(t, s, "amphora-1")
+	active(t, nova, id)
+	if err := nova.AttachPort(ctx, id, port.ID); err != nil {
+		t.Fatal(err)
+	}
+	const look = "ip -o -4 addr show eth0 | wc -l; ip -o -4 addr show eth1 | wc -l; cat /sys/class/net/eth1/address"
+	want := "1\n0\n" + port.MAC + "\n"
+	for range 2 {
+		if err := s.Reboot(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Exec(ctx, id, "sh", "-c", look); err != nil || string(got) != want {
+			t.Errorf("got %q, %v, want eth0 with an address and eth1 without one, %q", got, err, want)
+		}
+		if agents, err := s.Agents(id); err != nil || len(agents) != 1 {
+			t.Errorf("got agents %v, %v, want one", agents, err)
+		}
+	}
+	gone(t, nova, id)
+	if err := neutron.DeletePort(ctx, port.ID); err != nil {
+		t.Fatal(err)
+	}
 	assertNoLeaks(t, s)
 }
 
