@@ -80,7 +80,11 @@ func (n *Noop) CreateServer(_ context.Context, spec ServerSpec) (Server, error) 
 		ID: uuid.NewString(), Name: spec.Name, Status: ServerActive, FlavorID: spec.FlavorID, ImageID: spec.ImageID,
 		Zone: spec.Zone, Metadata: maps.Clone(spec.Metadata), Created: time.Now().UTC(),
 	}}
-	for _, id := range spec.Networks {
+	networks := spec.Networks
+	if len(networks) == 0 { // as Nova does: the one network there is
+		networks = []string{uuid.NewSHA1(uuid.NameSpaceOID, []byte("noop network")).String()}
+	}
+	for _, id := range networks {
 		s.interfaces = append(s.interfaces, n.plug(uuid.NewString(), id))
 	}
 	for _, id := range spec.Ports {
