@@ -9,11 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/ottavino/ottavino/sandbox/instance"
 	"github.com/ottavino/ottavino/sandbox/world"
 )
 
-func TestMain(m *testing.M) { world.Main(m) }
+func TestMain(m *testing.M) { world.Main(m, world.After(func() error { return goleak.Find() })) }
 
 func boot(t *testing.T, s instance.Spec) *instance.Instance {
 	t.Helper()
@@ -47,6 +49,7 @@ func TestWebInstanceAnswersOnItsNetwork(t *testing.T) {
 		NICs:  []instance.NIC{nic("11111111-aaaa", "fa:16:3e:00:00:01", "10.10.10.11/24")},
 		Files: map[string][]byte{"/etc/octavia/x.conf": []byte("content")},
 	})
+	defer http.DefaultClient.CloseIdleConnections()
 	resp, err := http.Get("http://10.10.10.11/")
 	if err != nil {
 		t.Fatal(err)
