@@ -71,6 +71,7 @@ func TestRevokedTokensOpenNothing(t *testing.T) {
 	if a := c.call(c.neutron, http.MethodGet, "networks", ""); a.status != http.StatusOK {
 		t.Fatalf("got %d, want 200", a.status)
 	}
+	//nolint:bodyclose // gophercloud closes it
 	_, err := c.identity.Request(t.Context(), http.MethodDelete, c.identity.ServiceURL("auth", "tokens"),
 		&gophercloud.RequestOpts{MoreHeaders: map[string]string{"X-Subject-Token": token}, OkCodes: []int{204}})
 	if err != nil {
