@@ -110,6 +110,12 @@ func (n *Noop) plug(portID, networkID string) Interface {
 	}
 }
 
+// HasFlavor is always true.
+func (n *Noop) HasFlavor(context.Context, string) (bool, error) { return true, nil }
+
+// HasZone is always true.
+func (n *Noop) HasZone(context.Context, string) (bool, error) { return true, nil }
+
 // DeleteServer forgets a server; an absent server is no error.
 func (n *Noop) DeleteServer(_ context.Context, id string) error {
 	n.mu.Lock()

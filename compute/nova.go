@@ -118,6 +118,33 @@ func (n *Nova) CreateServer(ctx context.Context, spec ServerSpec) (Server, error
 	}, nil
 }
 
+// HasFlavor says whether Nova has a flavor of this id.
+func (n *Nova) HasFlavor(ctx context.Context, id string) (bool, error) {
+	err := n.service.Do(ctx, cloud.Call{Op: "show flavor", Method: http.MethodGet, Path: "flavors/" + cloud.ID(id)})
+	if cloud.IsGone(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// HasZone says whether Nova lists an availability zone of this name.
+func (n *Nova) HasZone(ctx context.Context, name string) (bool, error) {
+	var out struct {
+		Zones []struct {
+			Name string `json:"zoneName"`
+		} `json:"availabilityZoneInfo"`
+	}
+	err := n.service.Do(ctx, cloud.Call{
+		Op: "list availability zones", Method: http.MethodGet, Path: "os-availability-zone", Out: &out,
+	})
+	for _, z := range out.Zones {
+		if z.Name == name {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
 // DeleteServer asks Nova to delete; an absent server is no error. It does not wait.
 func (n *Nova) DeleteServer(ctx context.Context, id string) error {
 	return n.delete(ctx, "delete server", "servers/"+cloud.ID(id))

@@ -221,6 +221,9 @@ func (tx *Tx) FinishAmphora(ctx context.Context, a *Amphora) error {
 	if _, err := DeleteWhere[AmphoraMemberPort](ctx, tx, "amphora_id = ?", a.ID); err != nil {
 		return err
 	}
+	if _, err := DeleteWhere[AmphoraRequest](ctx, tx, "amphora_id = ?", a.ID); err != nil {
+		return err
+	}
 	a.Status = Deleted
 	return Update(ctx, tx, a, "status")
 }

@@ -79,10 +79,12 @@ func (tx *Tx) lockMutable(ctx context.Context, lbID string, allowed []Provisioni
 	return lb, nil
 }
 
-// pend sets a locked load balancer's pending status and makes its work due.
+// pend sets a locked load balancer's pending status and makes its work due, if it is ours.
 func (tx *Tx) pend(ctx context.Context, lb *LoadBalancer, status ProvisioningStatus) error {
-	if err := tx.Touch(ctx, lb.ID); err != nil {
-		return err
+	if lb.HasAmphorae() {
+		if err := tx.Touch(ctx, lb.ID); err != nil {
+			return err
+		}
 	}
 	if lb.ProvisioningStatus == PendingCreate && status == PendingUpdate || lb.ProvisioningStatus == status {
 		return nil

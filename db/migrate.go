@@ -78,6 +78,7 @@ func (s *Store) migrations() (*goose.Provider, error) {
 			goose.NewGoMigration(1, &goose.GoFunc{RunTx: m.octaviaUp}, &goose.GoFunc{RunTx: m.octaviaDown}),
 			goose.NewGoMigration(2, &goose.GoFunc{RunTx: m.ottavinoUp}, &goose.GoFunc{RunTx: m.ottavinoDown}),
 			goose.NewGoMigration(3, &goose.GoFunc{RunTx: m.indexesUp}, &goose.GoFunc{RunTx: m.indexesDown}),
+			m.tables(4, amphoraRequestTables()),
 		))
 }
 
@@ -152,6 +153,13 @@ func (m migrator) ottavinoUp(ctx context.Context, tx *sql.Tx) error {
 
 func (m migrator) ottavinoDown(ctx context.Context, tx *sql.Tx) error {
 	return m.drop(ctx, tx, ottavinoTables())
+}
+
+// tables is a migration that adds tables.
+func (m migrator) tables(version int64, added []table) *goose.Migration {
+	return goose.NewGoMigration(version,
+		&goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error { return m.create(ctx, tx, added) }},
+		&goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error { return m.drop(ctx, tx, added) }})
 }
 
 func (m migrator) indexesUp(ctx context.Context, tx *sql.Tx) error {

@@ -17,9 +17,9 @@ func TestMigrateUpDownUp(t *testing.T) {
 	dbtest.EachEmpty(t, func(t *testing.T, cfg db.Config) {
 		t.Helper()
 		s := dbtest.Open(t, cfg)
-		for _, want := range []int64{3, 2, 1, 0, 3} {
+		for _, want := range []int64{4, 3, 2, 1, 0, 4} {
 			err := s.MigrateDown(t.Context(), want)
-			if want == 3 {
+			if want == 4 {
 				err = s.Migrate(t.Context())
 			}
 			if err != nil {
@@ -29,8 +29,8 @@ func TestMigrateUpDownUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if applied != want || newest != 3 {
-				t.Fatalf("got version %d of %d, want %d of 3", applied, newest, want)
+			if applied != want || newest != 4 {
+				t.Fatalf("got version %d of %d, want %d of 4", applied, newest, want)
 			}
 		}
 	})
@@ -50,7 +50,7 @@ func TestMigrateFromSeveralProcesses(t *testing.T) {
 		}
 		all.Wait()
 		got := texts(t, dbtest.Open(t, cfg), "SELECT version_id FROM ottavino_schema WHERE version_id > 0 ORDER BY id")
-		if want := []string{"1", "2", "3"}; !slices.Equal(got, want) {
+		if want := []string{"1", "2", "3", "4"}; !slices.Equal(got, want) {
 			t.Errorf("got applied migrations %v, want %v", got, want)
 		}
 	})
