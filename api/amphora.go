@@ -1,8 +1,6 @@
 package api
 
 import (
-	"context"
-
 	"github.com/ottavino/ottavino/db"
 )
 
@@ -45,13 +43,7 @@ func (s *Server) amphorae() *resource[db.Amphora, struct{}, amphoraOut] {
 		},
 		id:      func(a *db.Amphora) string { return a.ID },
 		project: func(*db.Amphora) string { return "" },
-		view: func(_ context.Context, _ *db.Tx, rows []db.Amphora) ([]amphoraOut, error) {
-			out := make([]amphoraOut, len(rows))
-			for i := range rows {
-				out[i] = viewAmphora(&rows[i])
-			}
-			return out, nil
-		},
+		view:    each(viewAmphora),
 	}
 }
 

@@ -17,13 +17,6 @@ const defaultCiphers = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA
 	"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:" +
 	"DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305"
 
-// The providers that are this service.
-const (
-	providerAmphora = "amphora"
-	providerOctavia = "octavia"
-	providerV2      = "amphorav2"
-)
-
 // Topologies.
 const (
 	topologySingle        = "SINGLE"
@@ -37,7 +30,7 @@ func (c Config) withDefaults() Config {
 	c.MaxBody = cmp.Or(c.MaxBody, 114688)
 	c.HealthcheckRefresh = cmp.Or(c.HealthcheckRefresh, 5*time.Second)
 	c.MinUDPConnectDelay = cmp.Or(c.MinUDPConnectDelay, 3*time.Second)
-	c.DefaultProvider = cmp.Or(c.DefaultProvider, providerAmphora)
+	c.DefaultProvider = cmp.Or(c.DefaultProvider, db.ProviderAmphora)
 	c.ListenerCiphers = cmp.Or(c.ListenerCiphers, defaultCiphers)
 	c.PoolCiphers = cmp.Or(c.PoolCiphers, defaultCiphers)
 	c.Topology = cmp.Or(c.Topology, topologySingle)
@@ -49,8 +42,8 @@ func (c Config) withDefaults() Config {
 	c.ReservedIPs = orList(c.ReservedIPs, "169.254.169.254")
 	if c.EnabledProviders == nil {
 		c.EnabledProviders = map[string]string{
-			providerAmphora: "The Octavia Amphora driver.",
-			providerOctavia: "Deprecated alias of the Octavia Amphora driver.",
+			db.ProviderAmphora: "The Octavia Amphora driver.",
+			db.ProviderOctavia: "Deprecated alias of the Octavia Amphora driver.",
 		}
 	}
 	if c.Timeouts == (ListenerTimeouts{}) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -109,11 +110,39 @@ func (n *neutron) count() int {
 	return len(n.ports)
 }
 
+// cloud is what Nova, Glance and Neutron have: one of each.
+type cloud struct{ down bool }
+
+const (
+	novaFlavor = "flavor-1"
+	novaZone   = "nova"
+	imageTag   = "amphora"
+)
+
+func (c *cloud) has(name, one string) (bool, error) {
+	if c.down {
+		return false, fmt.Errorf("%w: refused", api.ErrUnavailable)
+	}
+	return name == one, nil
+}
+
+func (c *cloud) HasFlavor(_ context.Context, id string) (bool, error)  { return c.has(id, novaFlavor) }
+func (c *cloud) HasZone(_ context.Context, name string) (bool, error)  { return c.has(name, novaZone) }
+func (c *cloud) HasNetwork(_ context.Context, id string) (bool, error) { return c.has(id, network) }
+
+func (c *cloud) FindImage(_ context.Context, tag string) error {
+	if tag != imageTag {
+		return errors.New("no active image has the tag")
+	}
+	return nil
+}
+
 // fixture is an API on a database of its own.
 type fixture struct {
 	t       *testing.T
 	store   *db.Store
 	neutron *neutron
+	cloud   *cloud
 	handler http.Handler
 	log     *bytes.Buffer
 	roles   string
@@ -142,7 +171,7 @@ func onEach(t *testing.T, test func(*testing.T, *fixture), tweak ...func(*api.Co
 func newFixtureOn(t *testing.T, database db.Config, tweak ...func(*api.Config, *api.Deps)) *fixture {
 	t.Helper()
 	f := &fixture{
-		t: t, neutron: &neutron{ports: map[string]string{}}, log: &bytes.Buffer{}, store: dbtest.Open(t, database),
+		t: t, neutron: &neutron{ports: map[string]string{}}, cloud: &cloud{}, log: &bytes.Buffer{}, store: dbtest.Open(t, database),
 		roles: "member,reader", project: project, headers: http.Header{},
 	}
 	log := slog.New(slog.NewTextHandler(f.log, nil))
@@ -150,7 +179,7 @@ func newFixtureOn(t *testing.T, database db.Config, tweak ...func(*api.Config, *
 		AuthStrategy: api.AuthTesting, AllowTLSTerminated: true, AllowPrometheus: true, AllowPing: true,
 		PendingChanges: db.RejectPending,
 	}
-	deps := api.Deps{Store: f.store, VIP: f.neutron, Log: log}
+	deps := api.Deps{Store: f.store, VIP: f.neutron, Cloud: f.cloud, Log: log}
 	for _, change := range tweak {
 		change(&cfg, &deps)
 	}

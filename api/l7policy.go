@@ -217,8 +217,8 @@ func createPolicy(ctx context.Context, c *change, body *policyIn) (*db.L7Policy,
 	if err != nil {
 		return nil, err
 	}
-	if l.Protocol != protocolHTTP && l.Protocol != protocolTerminatedHTTPS {
-		return nil, unsupportedOption(l.Protocol + " protocol listeners do not support L7 policies")
+	if l.Protocol != protocolHTTP && l.Protocol != protocolTerminatedHTTPS && c.lb.HasAmphorae() {
+		return nil, unsupportedOption(providerOf(c.lb), l.Protocol+" protocol listeners do not support L7 policies")
 	}
 	return c.insertPolicy(ctx, &in)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"strings"
+
+	"github.com/ottavino/ottavino/db"
 )
 
 // load reads what belongs to the rows with these ids, unless an earlier load has failed.
@@ -39,4 +41,15 @@ func columnsOf(attributes ...string) map[string]string {
 		}
 	}
 	return out
+}
+
+// each makes the view of a collection whose rows are shown from themselves alone.
+func each[M, Out any](show func(*M) Out) func(context.Context, *db.Tx, []M) ([]Out, error) {
+	return func(_ context.Context, _ *db.Tx, rows []M) ([]Out, error) {
+		out := make([]Out, len(rows))
+		for i := range rows {
+			out[i] = show(&rows[i])
+		}
+		return out, nil
+	}
 }

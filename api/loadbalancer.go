@@ -127,7 +127,7 @@ func viewLoadBalancers(ctx context.Context, tx *db.Tx, rows []db.LoadBalancer) (
 			VIPNetworkID: vip.NetworkID, VIPQoSPolicyID: vip.QoSPolicyID, VIPVNICType: vip.VNICType,
 			VIPSGIDs: orEmpty(sgs[lb.ID]), AdditionalVIPs: viewAdditionalVIPs(more[lb.ID]),
 			Listeners: refs(listeners[lb.ID]...), Pools: refs(pools[lb.ID]...),
-			Provider: providerOctavia, FlavorID: lb.FlavorID, AvailabilityZone: lb.AvailabilityZone, Tags: orEmpty(tags[lb.ID]),
+			Provider: db.ProviderOctavia, FlavorID: lb.FlavorID, AvailabilityZone: lb.AvailabilityZone, Tags: orEmpty(tags[lb.ID]),
 		}
 		if lb.Provider != nil {
 			out[i].Provider = *lb.Provider

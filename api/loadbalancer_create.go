@@ -96,6 +96,9 @@ func (cr *creation) check(ctx context.Context) error {
 	if settingsErr != nil {
 		return settingsErr
 	}
+	if err := cr.s.checkProfiles(ctx, &cr.settings); err != nil {
+		return err
+	}
 	if cr.settings.vnicType == vnicDirect && len(cr.in.vipSGs.value) > 0 {
 		return Invalid("VIP Security Groups are not allowed with VNIC direct type")
 	}
@@ -124,6 +127,9 @@ func (cr *creation) resolveVIP(ctx context.Context) error {
 
 // run writes the record, makes the port and writes the rows.
 func (cr *creation) run(ctx context.Context) (*loadBalancerFull, error) {
+	if cr.settings.driver.noop {
+		return cr.store(ctx, cr.noopVIP())
+	}
 	store := cr.s.deps.Store
 	err := store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if err := cr.tryQuota(ctx, tx); err != nil {
@@ -139,19 +145,35 @@ func (cr *creation) run(ctx context.Context) (*loadBalancerFull, error) {
 		cr.undo(ctx, "")
 		return nil, err
 	}
-	var out *loadBalancerFull
-	err = store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := cr.insert(ctx, tx, vip); err != nil {
-			return err
-		}
-		out, err = viewFull(ctx, tx, cr.id)
-		return err
-	})
+	out, err := cr.store(ctx, vip)
 	if err != nil {
 		cr.undo(ctx, vip.PortID)
 		return nil, err
 	}
 	return out, nil
+}
+
+// store writes the rows and reads the answer from them.
+func (cr *creation) store(ctx context.Context, vip VIPResult) (*loadBalancerFull, error) {
+	var out *loadBalancerFull
+	err := cr.s.deps.Store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := cr.insert(ctx, tx, vip); err != nil {
+			return err
+		}
+		var err error
+		out, err = viewFull(ctx, tx, cr.id)
+		return err
+	})
+	return out, err
+}
+
+// noopVIP is what upstream's noop driver says of any VIP: nothing is made.
+func (cr *creation) noopVIP() VIPResult {
+	r := cr.vip
+	return VIPResult{
+		PortID: cmp.Or(r.PortID, cr.s.deps.NewID()), Address: cmp.Or(r.Address, "198.0.2.5"), SubnetID: r.SubnetID,
+		NetworkID: r.NetworkID, QoSPolicyID: r.QoSPolicyID, Additional: r.Additional,
+	}
 }
 
 // tryQuota tests the quotas and gives back at once, so that no port is made in vain.
@@ -199,8 +221,10 @@ func (cr *creation) insert(ctx context.Context, tx *db.Tx, vip VIPResult) error 
 	if err := cr.graph.insert(ctx, c); err != nil {
 		return err
 	}
-	if err := tx.Touch(ctx, cr.id); err != nil {
-		return err
+	if c.lb.HasAmphorae() {
+		if err := tx.Touch(ctx, cr.id); err != nil {
+			return err
+		}
 	}
 	return c.emit(ctx, db.KindLoadBalancer, cr.id, "Create")
 }
@@ -225,10 +249,11 @@ func (cr *creation) insertVIP(ctx context.Context, tx *db.Tx, vip VIPResult) err
 		return err
 	}
 	for _, a := range vip.Additional {
-		err := db.Insert(ctx, tx, &db.AdditionalVIP{
-			LoadBalancerID: cr.id, SubnetID: a.SubnetID, IPAddress: orNil(a.Address),
-			PortID: orNil(vip.PortID), NetworkID: orNil(vip.NetworkID),
-		})
+		row := db.AdditionalVIP{LoadBalancerID: cr.id, SubnetID: a.SubnetID, IPAddress: orNil(a.Address)}
+		if !cr.settings.driver.noop {
+			row.PortID, row.NetworkID = orNil(vip.PortID), orNil(vip.NetworkID)
+		}
+		err := db.Insert(ctx, tx, &row)
 		if err != nil {
 			return err
 		}

@@ -179,7 +179,7 @@ func (c *change) checkSRIOV(ctx context.Context, in *memberIn) error {
 	if err != nil {
 		return err
 	}
-	if !data.AllowMemberSRIOV {
+	if !data.memberSRIOV {
 		return BadRequest("The load balancer flavor does not allow SR-IOV member ports.")
 	}
 	return nil
@@ -218,7 +218,7 @@ func createMember(ctx context.Context, c *change, in *memberIn) (*db.Member, err
 
 // checkMemberFamily refuses a member that a datagram pool cannot reach from any VIP.
 func (c *change) checkMemberFamily(ctx context.Context, protocol string, in *memberIn) error {
-	if !datagram(protocol) {
+	if !datagram(protocol) || !c.lb.HasAmphorae() {
 		return nil
 	}
 	addresses, err := c.vipAddresses(ctx)
@@ -230,8 +230,8 @@ func (c *change) checkMemberFamily(ctx context.Context, protocol string, in *mem
 			return nil
 		}
 	}
-	return unsupportedOption("This provider doesn't support mixing IPv4 and IPv6 addresses for its VIP and members in " +
-		protocol + " load balancers.")
+	return unsupportedOption(providerOf(c.lb), "This provider doesn't support mixing IPv4 and IPv6 addresses for its VIP and members in "+
+		protocol+" load balancers.")
 }
 
 // insertMember inserts the rows of a member of the pool in.poolID.

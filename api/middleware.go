@@ -23,6 +23,9 @@ const requestIDHeader = "X-Openstack-Request-Id"
 // servicePrefix is where web servers often mount the service; links keep it.
 const servicePrefix = "/load-balancer"
 
+// jsonSuffix may end every path, as of a file.
+const jsonSuffix = ".json"
+
 var requestIDForm = regexp.MustCompile(`^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // openPaths need no token.
@@ -61,7 +64,7 @@ func rewritePath(next echo.HandlerFunc) echo.HandlerFunc {
 			path = strings.TrimPrefix(path, servicePrefix)
 		}
 		if strings.HasPrefix(path, "/v2") {
-			path = strings.TrimSuffix(path, ".json")
+			path = strings.TrimSuffix(path, jsonSuffix)
 		}
 		path = "/" + strings.Trim(path, "/")
 		u.Path, u.RawPath = path, "" // in place: the router looks at the request it was given

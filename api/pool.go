@@ -184,7 +184,7 @@ func checkNewPool(ctx context.Context, c *change, in *poolIn) error {
 			return err
 		}
 	}
-	if err := checkAlgorithm(in.algorithm.value); err != nil {
+	if err := checkAlgorithm(c.lb, in.algorithm.value); err != nil {
 		return err
 	}
 	if !in.listenerID.given() {
@@ -260,9 +260,9 @@ func (c *change) newPool(in *poolIn) *db.Pool {
 }
 
 // checkAlgorithm refuses what amphorae cannot do.
-func checkAlgorithm(name string) error {
-	if name == "SOURCE_IP_PORT" {
-		return unsupportedOption("Amphora provider does not support SOURCE_IP_PORT algorithm.")
+func checkAlgorithm(lb *db.LoadBalancer, name string) error {
+	if name == "SOURCE_IP_PORT" && lb.HasAmphorae() {
+		return unsupportedOption(providerOf(lb), "Amphora provider does not support SOURCE_IP_PORT algorithm.")
 	}
 	return nil
 }
@@ -280,7 +280,7 @@ func updatePool(ctx context.Context, c *change, p *db.Pool, in *poolIn) ([]strin
 	if err := c.s.cfg.checkPoolTLSChange(p, in); err != nil {
 		return nil, err
 	}
-	if err := checkAlgorithm(in.algorithm.value); err != nil {
+	if err := checkAlgorithm(c.lb, in.algorithm.value); err != nil {
 		return nil, err
 	}
 	if in.tags.given() {

@@ -63,13 +63,7 @@ func (s *Server) quotas() *resource[db.Quota, quotaIn, quotaOut] {
 		},
 		id:      func(q *db.Quota) string { return q.ProjectID },
 		project: func(q *db.Quota) string { return q.ProjectID },
-		view: func(_ context.Context, _ *db.Tx, rows []db.Quota) ([]quotaOut, error) {
-			out := make([]quotaOut, len(rows))
-			for i := range rows {
-				out[i] = viewQuota(&rows[i])
-			}
-			return out, nil
-		},
+		view:    each(viewQuota),
 	}
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -19,6 +20,7 @@ type resource[M, In, Out any] struct {
 	kind     db.Kind
 	singular string // wrapper key of one
 	plural   string // wrapper key of many, and the path unless path is set
+	links    string // wrapper key of the links; "" is plural and _links
 	path     string
 	policy   string // type in policy rules
 	postArg  string // names of the body in faults
@@ -116,7 +118,7 @@ func (r *resource[M, In, Out]) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.s.writeList(c, r.plural, r.plural+"_links", out, ids)
+	return r.s.writeList(c, r.plural, cmp.Or(r.links, r.plural+"_links"), out, ids)
 }
 
 // scope limits a list to what the caller may see.

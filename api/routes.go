@@ -24,7 +24,7 @@ func (s *Server) routes() {
 			}
 			s.extras(g)
 		}
-		s.amphorae().mount(s.echo.Group(version + "/octavia"))
+		s.amphoraCalls(s.echo.Group(version + "/octavia"))
 	}
 }
 
@@ -39,6 +39,10 @@ func (s *Server) resources() []mounter {
 		s.policies(),
 		s.rules(),
 		s.quotas(),
+		s.flavors(),
+		s.flavorProfiles(),
+		s.zones(),
+		s.zoneProfiles(),
 	}
 }
 
@@ -58,9 +62,22 @@ func (s *Server) extras(g *echo.Group) {
 	g.DELETE("/quotas/:id", s.deleteQuota)
 	g.GET("/quotas/:id/default", s.defaultQuota)
 	g.GET("/providers", s.providers)
+	g.GET("/providers/:id/flavor_capabilities", s.capabilities("provider-flavor", "flavor_capabilities",
+		func(d *driver) []capability { return d.flavor }))
+	g.GET("/providers/:id/availability_zone_capabilities", s.capabilities("provider-availability-zone",
+		"availability_zone_capabilities", func(d *driver) []capability { return d.zone }))
 	for _, plural := range []string{"loadbalancers", "listeners", "pools", "healthmonitors", "l7policies"} {
 		g.PUT("/"+plural, lacksID("id"))
 		g.DELETE("/"+plural, lacksID("id"))
+	}
+	for path, names := range map[string][2]string{ // of PUT and of DELETE
+		"/flavors":                  {"id", "flavor_id"},
+		"/flavorprofiles":           {"id", "flavor_profile_id"},
+		"/availabilityzones":        {"name", "availability_zone_name"},
+		"/availabilityzoneprofiles": {"id", "availability_zone_profile_id"},
+	} {
+		g.PUT(path, lacksID(names[0]))
+		g.DELETE(path, lacksID(names[1]))
 	}
 	g.DELETE("/pools/:parent/members", lacksID("id"))
 	g.PUT("/l7policies/:parent/rules", lacksID("id"))

@@ -76,10 +76,11 @@ type ListenerTimeouts struct {
 	ClientData, MemberConnect, MemberData, TCPInspect time.Duration
 }
 
-// Deps is what the API is built on. Store is required, VIP too; Auth is with AuthKeystone.
+// Deps is what the API is built on. Store, VIP and Cloud are required; Auth is with AuthKeystone.
 type Deps struct {
 	Store   *db.Store
 	VIP     VIP
+	Cloud   Cloud
 	Auth    Authenticator
 	Policy  *policy.Enforcer      // nil is policy.Defaults()
 	Log     *slog.Logger          // nil discards
@@ -103,8 +104,8 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if err := s.cfg.check(); err != nil {
 		return nil, err
 	}
-	if d.Store == nil || d.VIP == nil || (s.cfg.AuthStrategy == AuthKeystone && d.Auth == nil) {
-		return nil, errors.New("api: Deps.Store, Deps.VIP and (with keystone) Deps.Auth are needed")
+	if d.Store == nil || d.VIP == nil || d.Cloud == nil || (s.cfg.AuthStrategy == AuthKeystone && d.Auth == nil) {
+		return nil, errors.New("api: Deps.Store, Deps.VIP, Deps.Cloud and (with keystone) Deps.Auth are needed")
 	}
 	metrics, err := newMetrics(s.deps.Metrics)
 	if err != nil {

@@ -12,35 +12,46 @@ import (
 
 // flavorSettings are the keys of a flavor profile's flavor_data that the API looks at.
 type flavorSettings struct {
-	Topology         string `json:"loadbalancer_topology"`
-	SRIOVVIP         bool   `json:"sriov_vip"`
-	AllowMemberSRIOV bool   `json:"allow_member_sriov"`
+	topology              string
+	sriovVIP, memberSRIOV bool
+}
+
+// settingsIn reads the settings of a profile. What is not of the type that amphorae want is
+// left out: other providers give their own meaning to their data.
+func settingsIn(p *db.FlavorProfile) flavorSettings {
+	var data map[string]any
+	if json.Unmarshal([]byte(p.FlavorData), &data) != nil {
+		return flavorSettings{}
+	}
+	var out flavorSettings
+	out.topology, _ = data["loadbalancer_topology"].(string)
+	out.sriovVIP, _ = data["sriov_vip"].(bool)
+	out.memberSRIOV, _ = data["allow_member_sriov"].(bool)
+	return out
 }
 
 // flavorData reads the settings of a flavor; none for "".
 func flavorData(ctx context.Context, tx *db.Tx, flavorID string) (flavorSettings, error) {
-	var out flavorSettings
 	if flavorID == "" {
-		return out, nil
+		return flavorSettings{}, nil
 	}
 	f, err := db.Get[db.Flavor](ctx, tx, flavorID)
 	if err != nil {
-		return out, err
+		return flavorSettings{}, err
 	}
 	p, err := db.Get[db.FlavorProfile](ctx, tx, f.FlavorProfileID)
 	if err != nil {
-		return out, err
+		return flavorSettings{}, err
 	}
-	if err := json.Unmarshal([]byte(p.FlavorData), &out); err != nil {
-		return out, fmt.Errorf("flavor profile %s: %w", p.ID, err)
-	}
-	return out, nil
+	return settingsIn(p), nil
 }
 
 // lbSettings are what flavor, availability zone and configuration decide for a new load balancer.
 type lbSettings struct {
 	provider, topology, vnicType string
 	validNetworks                []string // nil: the configuration's
+	driver                       *driver
+	flavorData, zoneData         string // of the profiles; "" without
 }
 
 // settingsFor reads flavor and availability zone of a new load balancer, and tests them and
@@ -51,12 +62,12 @@ func (s *Server) settingsFor(ctx context.Context, tx *db.Tx, in *loadBalancerIn)
 	if err != nil {
 		return out, err
 	}
-	if out.validNetworks, err = zoneNetworks(ctx, tx, in.zone); err != nil {
+	if err := applyZone(ctx, tx, in.zone, &out); err != nil {
 		return out, err
 	}
 	out.provider = s.cfg.DefaultProvider
 	if in.provider.set {
-		out.provider = cmp.Or(in.provider.value, providerAmphora)
+		out.provider = cmp.Or(in.provider.value, db.ProviderAmphora)
 	}
 	if flavorProvider != "" {
 		if in.provider.set && out.provider != flavorProvider {
@@ -64,7 +75,21 @@ func (s *Server) settingsFor(ctx context.Context, tx *db.Tx, in *loadBalancerIn)
 		}
 		out.provider = flavorProvider
 	}
-	return out, s.cfg.checkProvider(out.provider)
+	out.driver, err = s.cfg.driver(out.provider)
+	return out, err
+}
+
+// checkProfiles asks the provider whether it can still do what flavor and availability zone say.
+func (s *Server) checkProfiles(ctx context.Context, set *lbSettings) error {
+	if set.flavorData != "" {
+		if err := s.checkFlavor(ctx, set.provider, set.flavorData); err != nil {
+			return err
+		}
+	}
+	if set.zoneData == "" {
+		return nil
+	}
+	return s.checkZone(ctx, set.provider, set.zoneData)
 }
 
 // applyFlavor reads a flavor into settings and returns its provider.
@@ -86,43 +111,48 @@ func (s *Server) applyFlavor(ctx context.Context, tx *db.Tx, id field[string], o
 	if err != nil {
 		return "", err
 	}
-	data, err := flavorData(ctx, tx, flavor.ID)
-	if err != nil {
-		return "", err
-	}
-	out.topology = cmp.Or(data.Topology, out.topology)
-	if data.SRIOVVIP {
+	data := settingsIn(profile)
+	out.flavorData = profile.FlavorData
+	out.topology = cmp.Or(data.topology, out.topology)
+	if data.sriovVIP {
 		out.vnicType = vnicDirect
 	}
 	return profile.ProviderName, nil
 }
 
-// zoneNetworks tests an availability zone and returns the networks its VIPs may use.
-func zoneNetworks(ctx context.Context, tx *db.Tx, name field[string]) ([]string, error) {
+// applyZone reads an availability zone into settings.
+func applyZone(ctx context.Context, tx *db.Tx, name field[string], out *lbSettings) error {
 	if !name.set {
-		return nil, nil
+		return nil
 	}
 	zone, err := db.Live[db.AvailabilityZone](ctx, tx, name.value)
 	if isAbsent(err) {
-		return nil, Invalid("Invalid availability zone.")
+		return Invalid("Invalid availability zone.")
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !zone.Enabled {
-		return nil, disabled("availability_zone", zone.Name)
+		return disabled("availability_zone", zone.Name)
 	}
 	profile, err := db.Get[db.AvailabilityZoneProfile](ctx, tx, zone.AvailabilityZoneProfileID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var data struct {
-		ValidVIPNetworks []string `json:"valid_vip_networks"`
+	out.zoneData = profile.AvailabilityZoneData
+	out.validNetworks = networksIn(profile)
+	return nil
+}
+
+// networksIn are the networks that an availability zone's VIPs may use; nil is all.
+func networksIn(p *db.AvailabilityZoneProfile) []string {
+	var data map[string]json.RawMessage
+	var networks []string
+	if json.Unmarshal([]byte(p.AvailabilityZoneData), &data) != nil ||
+		json.Unmarshal(data["valid_vip_networks"], &networks) != nil {
+		return nil
 	}
-	if err := json.Unmarshal([]byte(profile.AvailabilityZoneData), &data); err != nil {
-		return nil, fmt.Errorf("availability zone profile %s: %w", profile.ID, err)
-	}
-	return data.ValidVIPNetworks, nil
+	return networks
 }
 
 func isAbsent(err error) bool {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/ottavino/ottavino/amphora"
@@ -21,6 +22,8 @@ type drivers struct {
 		worker.Compute
 		health.Compute
 		housekeeping.Servers
+		HasFlavor(ctx context.Context, id string) (bool, error)
+		HasZone(ctx context.Context, name string) (bool, error)
 	}
 	images  worker.Images
 	network interface {

@@ -63,7 +63,7 @@ func (p *parts) api() (func(context.Context) error, error) {
 	}
 	deps := api.Deps{
 		Store: p.store, VIP: vip.New(vipConfig(cfg), p.drivers.network), Policy: rules,
-		Log: p.log, Metrics: p.metrics,
+		Cloud: offer{p.drivers, cfg.ControllerWorker.AmpImageOwnerID}, Log: p.log, Metrics: p.metrics,
 	}
 	if cfg.APISettings.AuthStrategy == api.AuthKeystone {
 		session, err := cloud.NewSession(auth(cfg.KeystoneAuthtoken.Auth))
