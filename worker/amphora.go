@@ -205,13 +205,11 @@ func (p *pass) serverSpec(ctx context.Context, a *db.Amphora) (spec compute.Serv
 
 // files are what the amphora is born with.
 func (p *pass) files(a *db.Amphora) (files map[string][]byte, notAfter time.Time, err error) {
-	conf := p.cfg.Agent
-	conf.AmphoraID, conf.Topology = a.ID, cmp.Or(deref(p.tree.LoadBalancer.Topology), topologySingle)
 	rsyslog, err := agentconf.Rsyslog(p.cfg.Logging)
 	if err != nil {
 		return nil, notAfter, &failure{"LoggingNotConfigured", db.KindAmphora, a.ID, err}
 	}
-	files = map[string][]byte{agentconf.AgentPath: agentconf.Agent(conf), agentconf.RsyslogPath: rsyslog}
+	files = map[string][]byte{agentconf.AgentPath: p.agentConfig(a), agentconf.RsyslogPath: rsyslog}
 	if p.CA == nil {
 		return files, notAfter, nil
 	}
@@ -225,6 +223,44 @@ func (p *pass) files(a *db.Amphora) (files map[string][]byte, notAfter time.Time
 	}
 	files[agentconf.ServerCertPath], files[agentconf.ClientCAPath] = issued.Bundle(), clientCA
 	return files, issued.NotAfter, nil
+}
+
+// agentConfig is amphora-agent.conf of an amphora.
+func (p *pass) agentConfig(a *db.Amphora) []byte {
+	conf := p.cfg.Agent
+	conf.AmphoraID, conf.Topology = a.ID, cmp.Or(deref(p.tree.LoadBalancer.Topology), topologySingle)
+	return agentconf.Agent(conf)
+}
+
+// configureAgent gives the agent its configuration anew when an administrator asked for it.
+func (p *pass) configureAgent(ctx context.Context, a *db.Amphora) error {
+	var asked bool
+	err := p.Store.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		asked, err = tx.ConfigRequested(ctx, a.ID)
+		return err
+	})
+	if err != nil || !asked {
+		return err
+	}
+	t, err := target(a)
+	if err != nil {
+		return err
+	}
+	// Forgotten first: who asks again meanwhile gets a second one. When it fails, it is asked for anew.
+	err = p.write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := db.DeleteWhere[db.AmphoraRequest](ctx, tx, "amphora_id = ?", a.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.Agent.UploadConfig(ctx, t, p.agentConfig(a)); err != nil {
+		again := p.write(context.WithoutCancel(ctx), func(ctx context.Context, tx *db.Tx) error { return tx.RequestConfig(ctx, a.ID) })
+		return errors.Join(err, again)
+	}
+	return p.write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return tx.Emit(ctx, p.about(db.KindAmphora, a.ID, "Normal", "AgentConfigured", "the agent has its configuration anew"))
+	})
 }
 
 // notePlace stores where the server is: its address on the first boot network, and its zone.

@@ -26,6 +26,9 @@ func (p *pass) converge(ctx context.Context) error {
 	if err := p.ensureAgent(ctx, a); err != nil {
 		return err
 	}
+	if err := p.configureAgent(ctx, a); err != nil {
+		return err
+	}
 	if err := p.retire(ctx, a); err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ type Agent interface {
 	PlugNetwork(ctx context.Context, t amphora.Target, p amphora.NetworkPlug) error
 	Apply(ctx context.Context, t amphora.Target, lbID string, cfg []byte) error
 	Remove(ctx context.Context, t amphora.Target, lbID string) error
+	UploadConfig(ctx context.Context, t amphora.Target, conf []byte) error
 }
 
 // Authority issues the server certificates of amphorae.

@@ -11,6 +11,7 @@ import (
 // enough. One that cannot be removed does not keep the others.
 func (k *Keeper) Purge(ctx context.Context) {
 	purge(ctx, k, "amphora", k.cfg.AmphoraExpiryAge, func(a db.Amphora) string { return a.ID }, removeAmphora)
+	k.removeUnattached(ctx)
 	purge(ctx, k, "load_balancer", k.cfg.LoadBalancerExpiryAge, func(lb db.LoadBalancer) string { return lb.ID }, removeLoadBalancer)
 }
 
@@ -63,4 +64,34 @@ func removeLoadBalancer(ctx context.Context, tx *db.Tx, id string) error {
 		return err
 	}
 	return db.Delete[db.LoadBalancer](ctx, tx, id)
+}
+
+// removeUnattached ends amphorae that are to go and serve no load balancer whose worker would
+// do it: what others left over and an administrator deletes.
+func (k *Keeper) removeUnattached(ctx context.Context) {
+	var loose []db.Amphora
+	err := k.Store.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		loose, err = db.Where[db.Amphora](ctx, tx, `status = ? AND (load_balancer_id IS NULL OR load_balancer_id IN
+(SELECT id FROM load_balancer WHERE provisioning_status = ?))`, db.PendingDelete, db.Deleted)
+		return err
+	})
+	if err != nil {
+		k.Log.WarnContext(ctx, "cannot look for amphorae to remove", "error", err)
+		return
+	}
+	for i := range loose {
+		if err := k.remove(ctx, &loose[i]); err != nil {
+			k.Log.WarnContext(ctx, "amphora not removed", "amphora_id", loose[i].ID, "error", err)
+		}
+	}
+}
+
+// remove deletes an amphora's server; the hunt for orphans finds its ports, once its row is gone.
+func (k *Keeper) remove(ctx context.Context, a *db.Amphora) error {
+	if a.ComputeID != nil {
+		if err := k.Servers.DeleteServer(ctx, *a.ComputeID); err != nil {
+			return err
+		}
+	}
+	return k.Store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return tx.FinishAmphora(ctx, a) })
 }
