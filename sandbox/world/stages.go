@@ -173,6 +173,9 @@ func prepare() error {
 	if err := unix.Sethostname([]byte("sandbox")); err != nil {
 		return fmt.Errorf("set the host name: %w", err)
 	}
+	if err := ownRoot(); err != nil {
+		return err
+	}
 	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
@@ -189,6 +192,62 @@ func prepare() error {
 		return fmt.Errorf("find lo: %w", err)
 	}
 	return netlink.LinkSetUp(lo)
+}
+
+// ownRoot makes what is / here the root of the mount namespace, too, unless it is. In a chroot the two
+// differ, and whoever enters one of our namespaces would find himself outside of it.
+func ownRoot() error {
+	var here, first unix.Stat_t
+	if err := unix.Stat("/", &here); err != nil {
+		return fmt.Errorf("look at the root: %w", err)
+	}
+	// /proc is still the outside's. What cannot be seen there cannot be compared.
+	if err := unix.Stat("/proc/1/root/", &first); err != nil || here.Dev == first.Dev && here.Ino == first.Ino {
+		return nil
+	}
+	root, err := os.MkdirTemp("", "ottavino-root-")
+	if err != nil {
+		return err
+	}
+	if err := pivot(root); err != nil {
+		return fmt.Errorf("leave the chroot: %w", err)
+	}
+	return os.Remove(root)
+}
+
+// pivot moves to a recursive bind of / at the given directory, and lets the old root go.
+func pivot(to string) error {
+	if err := unix.Mount("/", to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	root, err := unix.Open(to, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(root) }()
+	// pivot_root wants to be called at the namespace's root. A root below the working directory is no
+	// barrier to "..".
+	if err := unix.Chroot(to); err != nil {
+		return err
+	}
+	for range 64 {
+		if err := unix.Chdir(".."); err != nil {
+			return err
+		}
+	}
+	for _, step := range []func() error{
+		func() error { return unix.Chroot(".") },
+		func() error { return unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, "") },
+		func() error { return unix.Fchdir(root) },
+		func() error { return unix.PivotRoot(".", ".") },
+		func() error { return unix.Unmount(".", unix.MNT_DETACH) },
+		func() error { return unix.Chdir("/") },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // arrive takes over what was handed in.

@@ -86,6 +86,20 @@ func TestWorldIsPrivate(t *testing.T) {
 	}
 }
 
+// TestChrootIsLeftBehind: in a chroot, too, what enters the world's mount namespace finds the world's root.
+func TestChrootIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	script := `set -e; d=/run/root; mkdir $d; mount -t tmpfs t $d; cd $d; mkdir etc proc dev sys run tmp
+for i in /bin /sbin /lib /lib64 /usr; do [ ! -e $i ] || { mkdir .$i; mount --rbind $i .$i; }; done
+for i in /proc /dev /sys; do mount --rbind $i .$i; done
+cp "$PROGRAM" program; touch marker
+WORLD_TEST_SCRIPT='nsenter -t $$ -m test -e /marker && echo the same' exec chroot . /program`
+	out, err := program(t, "shell", "WORLD_TEST_SCRIPT="+script, "PROGRAM="+os.Args[0]).Output()
+	if got := strings.TrimSpace(string(out)); err != nil || got != "the same" {
+		t.Errorf("got %q %v, want the same root", got, err)
+	}
+}
+
 func TestSignalsReachTheProgram(t *testing.T) {
 	t.Parallel()
 	cmd := program(t, "shell", `WORLD_TEST_SCRIPT=trap "echo got it; exit 0" TERM; echo ready; while :; do sleep 0.05; done`)
