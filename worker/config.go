@@ -24,6 +24,9 @@ type Config struct {
 	// DriftInterval is the mean time between looks at a load balancer that needs nothing; 0 means 5m,
 	// negative never looks again.
 	DriftInterval time.Duration
+	// AdoptInterval is how often load balancers are looked for that are pending without work, as another
+	// service may leave them; 0 means 1m.
+	AdoptInterval time.Duration
 
 	// WaitFirst is the shortest wait for something that is on its way; 0 means 50ms. Waits grow
 	// with what has been waited already, up to the ...WaitMax of what is waited for.
@@ -81,6 +84,7 @@ func (c Config) withDefaults() Config {
 	c.Concurrency = cmp.Or(c.Concurrency, 32)
 	c.Lease = cmp.Or(c.Lease, 30*time.Second)
 	c.PollInterval = cmp.Or(c.PollInterval, 200*time.Millisecond)
+	c.AdoptInterval = cmp.Or(c.AdoptInterval, time.Minute)
 	c.DriftInterval = cmp.Or(c.DriftInterval, 5*time.Minute)
 	c.WaitFirst = cmp.Or(c.WaitFirst, 50*time.Millisecond)
 	c.ServerWaitMax = cmp.Or(c.ServerWaitMax, 10*time.Second)

@@ -236,6 +236,8 @@ type flaky struct {
 	mu    sync.Mutex
 	calls []string
 	fail  func(n int, op string) (err error, after bool) // n counts from 0
+
+	uploaded string // the newest configuration of an agent
 }
 
 func (f *flaky) plan(fail func(n int, op string) (err error, after bool)) {
@@ -290,6 +292,15 @@ func (f *flaky) PlugNetwork(ctx context.Context, t amphora.Target, p amphora.Net
 
 func (f *flaky) Apply(ctx context.Context, t amphora.Target, lb string, cfg []byte) error {
 	return f.do("apply", func() error { return f.Noop.Apply(ctx, t, lb, cfg) })
+}
+
+func (f *flaky) UploadConfig(ctx context.Context, t amphora.Target, conf []byte) error {
+	return f.do("config", func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.uploaded = string(conf)
+		return f.Noop.UploadConfig(ctx, t, conf)
+	})
 }
 
 func (f *flaky) Remove(ctx context.Context, t amphora.Target, lb string) error {

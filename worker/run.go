@@ -28,6 +28,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			next = at
 		}
 	}
+	wg.Go(func() { w.adopt(ctx) })
 	for ctx.Err() == nil {
 		leases := w.claim(ctx, w.cfg.Concurrency-busy)
 		if !w.Now().Before(next) {
@@ -52,6 +53,21 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // graceful is how long passes may take after Run's ctx ended.
 const graceful = 20 * time.Second
+
+// adopt takes over, now and then, what other services left pending.
+func (w *Worker) adopt(ctx context.Context) {
+	for {
+		switch n, err := w.Store.Adopt(ctx); {
+		case err != nil && ctx.Err() == nil:
+			w.Log.WarnContext(ctx, "cannot look for stranded load balancers", "error", err)
+		case n > 0:
+			w.Log.InfoContext(ctx, "load balancers were pending and without work: they are taken over", "load_balancers", n)
+		}
+		if sleep(ctx, w.cfg.AdoptInterval) != nil {
+			return
+		}
+	}
+}
 
 func (w *Worker) claim(ctx context.Context, n int) []db.Lease {
 	if n == 0 {

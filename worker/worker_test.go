@@ -106,6 +106,68 @@ func TestDeadAmphoraIsReplaced(t *testing.T) {
 	r.remove(id)
 }
 
+// TestAgentIsConfigured: an administrator's wish reaches the agent, also when that refuses at first.
+func TestAgentIsConfigured(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.balancer()
+	r.active(id)
+	a := r.tree(id).Amphorae[0]
+	r.agent.plan(func(n int, op string) (error, bool) {
+		if op == "config" && n < 10 {
+			return agentError(500, false), false
+		}
+		return nil, false
+	})
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		if err := tx.RequestConfig(ctx, a.ID); err != nil {
+			return err
+		}
+		return tx.Schedule(ctx, id, tx.Now())
+	})
+	r.until("the agent is configured", func() bool { return strings.Contains(r.reasons(id), "AgentConfigured") })
+	r.agent.mu.Lock()
+	if !strings.Contains(r.agent.uploaded, "amphora_id = "+a.ID) {
+		t.Errorf("the agent got %q, want its id in it", r.agent.uploaded)
+	}
+	r.agent.mu.Unlock()
+	if status := r.tree(id).LoadBalancer.ProvisioningStatus; status != db.Active {
+		t.Errorf("the load balancer is %s meanwhile", status)
+	}
+	r.remove(id)
+}
+
+// TestStrandedRowsAreTaken: what another service left pending when it was stopped is finished, as
+// long as it is a matter of amphorae.
+func TestStrandedRowsAreTaken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.AdoptInterval = 5 * time.Millisecond })
+	foreign := uuid.NewString()
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		return db.Insert(ctx, tx, &db.LoadBalancer{
+			ID: foreign, ProvisioningStatus: db.PendingCreate, OperatingStatus: db.Offline, Provider: ptr("ovn"),
+		})
+	})
+	id := r.balancer()
+	r.active(id)
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		lb, err := db.Get[db.LoadBalancer](ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		lb.ProvisioningStatus = db.PendingUpdate
+		if err := db.Update(ctx, tx, lb, "provisioning_status"); err != nil {
+			return err
+		}
+		return tx.ForgetWork(ctx, id)
+	})
+	r.active(id)
+	if got := r.tree(foreign).LoadBalancer.ProvisioningStatus; got != db.PendingCreate {
+		t.Errorf("another provider's load balancer is %s, want it left alone", got)
+	}
+	r.remove(id)
+}
+
 func TestDriftIsRepaired(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *worker.Config) { c.DriftInterval = 20 * time.Millisecond })

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -283,6 +284,51 @@ func TestRunEnds(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestUnattachedAmphoraeEnd: an amphora that serves nobody and is to go loses its server and row.
+func TestUnattachedAmphoraeEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, housekeeping.Config{})
+	lb := r.deleted()
+	server := func(name string) *string {
+		s, err := r.servers.CreateServer(t.Context(), compute.ServerSpec{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &s.ID
+	}
+	serving := uuid.NewString()
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		return errors.Join(
+			db.Insert(ctx, tx, &db.LoadBalancer{ID: serving, ProvisioningStatus: db.Active, OperatingStatus: db.Online}),
+			db.Insert(ctx, tx, &db.Amphora{ID: "spare", Status: db.PendingDelete, ComputeID: server("amphora-spare")}),
+			db.Insert(ctx, tx, &db.Amphora{ID: "late", Status: db.PendingDelete, LoadBalancerID: &lb, ComputeID: server("amphora-late")}),
+			db.Insert(ctx, tx, &db.Amphora{ID: "workers", Status: db.PendingDelete, LoadBalancerID: &serving, ComputeID: server("amphora-workers")}),
+			db.Insert(ctx, tx, &db.Amphora{ID: "broken", Status: db.Error, ComputeID: server("amphora-broken")}),
+		)
+	})
+	r.keeper.Purge(t.Context())
+	left, err := r.servers.ListServers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range left {
+		names = append(names, s.Name)
+	}
+	slices.Sort(names)
+	if want := []string{"amphora-broken", "amphora-workers"}; !slices.Equal(names, want) {
+		t.Errorf("got servers %v, want %v", names, want)
+	}
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		for _, id := range []string{"spare", "late"} {
+			if a, err := db.Get[db.Amphora](ctx, tx, id); err != nil || a.Status != db.Deleted {
+				t.Errorf("amphora %s: got %+v %v, want it DELETED", id, a, err)
+			}
+		}
+		return nil
+	})
 }
 
 func TestHunt(t *testing.T) {
