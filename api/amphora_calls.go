@@ -173,7 +173,7 @@ func (s *Server) deleteAmphora(c echo.Context) error {
 			return err
 		}
 		if a.Status != db.Error {
-			return locked("amphora " + id + " is immutable and cannot be updated.")
+			return conflict("amphora " + id + " is immutable and cannot be updated.")
 		}
 		a.Status = db.PendingDelete
 		if err := db.Update(ctx, tx, a, "status"); err != nil || lbID == "" {

@@ -88,6 +88,9 @@ func TestFlavors(t *testing.T) {
 		if got := *rowOf[db.LoadBalancer](f, lb).FlavorID; got != nobody {
 			t.Errorf("the flavor of a deleted load balancer is %s", got)
 		}
+		if got := admin.do("POST", flavors, `{"flavor": {"name": "", "flavor_profile_id": "`+profile+`"}}`).header.Get("Retry-After"); got != "1" {
+			t.Errorf("Retry-After of a taken name: got %q, want 1", got)
+		}
 		admin.must(204, "DELETE", one, "")
 		admin.must(404, "GET", one, "")
 	}, bothProviders)

@@ -133,7 +133,7 @@ func (c *change) emit(ctx context.Context, kind db.Kind, id, verb string) error 
 func stateFault(err error) error {
 	var immutable *db.ImmutableError
 	if errors.As(err, &immutable) && immutable.Resource == string(db.KindLoadBalancer) {
-		return locked(fmt.Sprintf("Invalid state %s of loadbalancer resource %s", immutable.Status, immutable.ID))
+		return conflict(fmt.Sprintf("Invalid state %s of loadbalancer resource %s", immutable.Status, immutable.ID))
 	}
 	return err
 }

@@ -16,8 +16,6 @@ type Fault struct {
 	Status int    // HTTP
 	Text   string // faultstring
 	Err    error  // what is behind it, for the log; may be nil
-
-	busy bool // a lock is in the way: trying again later helps
 }
 
 func (f *Fault) Error() string { return f.Text }
@@ -31,11 +29,6 @@ func BadRequest(text string) *Fault { return &Fault{Status: http.StatusBadReques
 func Invalid(detail string) *Fault { return BadRequest("Validation failure: " + detail) }
 
 func conflict(text string) *Fault { return &Fault{Status: http.StatusConflict, Text: text} }
-
-// locked is a conflict that passes.
-func locked(text string) *Fault {
-	return &Fault{Status: http.StatusConflict, Text: text, busy: true}
-}
 
 func notFound(title, id string) *Fault {
 	return &Fault{Status: http.StatusNotFound, Text: fmt.Sprintf("%s %s not found.", title, id)}
@@ -109,7 +102,7 @@ func faultFor(err error) *Fault {
 	case errors.As(err, &absent):
 		return notFound(titles[absent.Resource], absent.ID)
 	case errors.As(err, &immutable):
-		return locked(fmt.Sprintf("%s %s is immutable and cannot be updated.", lockTitle(immutable.Resource), immutable.ID))
+		return conflict(fmt.Sprintf("%s %s is immutable and cannot be updated.", lockTitle(immutable.Resource), immutable.ID))
 	case errors.As(err, &quota):
 		return &Fault{Status: http.StatusForbidden, Text: "Quota has been met for resources: " + quotaTitles[quota.Resource]}
 	case errors.As(err, &duplicate):
@@ -183,7 +176,7 @@ func (s *Server) writeFault(c echo.Context, f *Fault) error {
 		s.deps.Log.ErrorContext(c.Request().Context(), "request failed",
 			"method", c.Request().Method, "route", c.Path(), "status", f.Status, "error", errorText(f))
 	}
-	if f.busy {
+	if f.Status == http.StatusConflict { // most pass: a lock, or what uses a name, goes away
 		c.Response().Header().Set("Retry-After", "1")
 	}
 	return c.JSON(f.Status, body)
