@@ -10,14 +10,17 @@ var types = map[string]map[columnType]string{
 	engineSQLite: {
 		typeText: "varchar(%d)", typeInt: "integer", typeBig: "bigint", typeBool: "boolean", typeTime: "datetime",
 		typeMillis: "datetime", typeBlob: "blob", typeFloat: "float", typeLong: "text", typeSerial: "integer",
+		typeBody: "blob",
 	},
 	engineMySQL: {
 		typeText: "varchar(%d)", typeInt: "int", typeBig: "bigint", typeBool: "tinyint(1)", typeTime: "datetime",
 		typeMillis: "datetime(3)", typeBlob: "blob", typeFloat: "float", typeLong: "text", typeSerial: "int AUTO_INCREMENT",
+		typeBody: "mediumblob",
 	},
 	enginePostgres: {
 		typeText: "varchar(%d)", typeInt: "integer", typeBig: "bigint", typeBool: "boolean", typeTime: "timestamp(0)",
 		typeMillis: "timestamp(3)", typeBlob: "bytea", typeFloat: "double precision", typeLong: "text", typeSerial: "serial",
+		typeBody: "bytea",
 	},
 }
 
@@ -142,4 +145,20 @@ func insertRow(engine string, t *table, row []any) (string, []any) {
 	}
 	return fmt.Sprintf("%s %s (%s) VALUES (%s)%s", verb, quote(engine, t.name),
 		strings.Join(names, ", "), strings.Join(marks, ", "), conflict), row
+}
+
+func addColumn(engine, table string, c column) string {
+	ifAbsent := "IF NOT EXISTS " // MariaDB commits each statement, so that a half done migration is run again
+	if engine == engineSQLite {
+		ifAbsent = ""
+	}
+	return "ALTER TABLE " + quote(engine, table) + " ADD COLUMN " + ifAbsent + columnDDL(engine, c)
+}
+
+func dropColumn(engine, table string, c column) string {
+	ifThere := "IF EXISTS "
+	if engine == engineSQLite {
+		ifThere = ""
+	}
+	return "ALTER TABLE " + quote(engine, table) + " DROP COLUMN " + ifThere + quote(engine, c.name)
 }

@@ -79,6 +79,8 @@ func (s *Store) migrations() (*goose.Provider, error) {
 			goose.NewGoMigration(2, &goose.GoFunc{RunTx: m.ottavinoUp}, &goose.GoFunc{RunTx: m.ottavinoDown}),
 			goose.NewGoMigration(3, &goose.GoFunc{RunTx: m.indexesUp}, &goose.GoFunc{RunTx: m.indexesDown}),
 			m.tables(4, amphoraRequestTables()),
+			m.tables(5, requestKeyTables()),
+			goose.NewGoMigration(6, &goose.GoFunc{RunTx: m.steeringUp}, &goose.GoFunc{RunTx: m.steeringDown}),
 		))
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,6 +120,9 @@ func Update[M any](ctx context.Context, tx *Tx, row *M, columns ...string) error
 	g = g.UpdateColumns(set)
 	if g.Error != nil {
 		return writeError[M]("update", table, g.Error)
+	}
+	if _, ok := any(row).(*LoadBalancer); ok && slices.Contains(columns, "provisioning_status") {
+		tx.moved = true
 	}
 	if g.RowsAffected == 0 {
 		key, _ := table.PrimaryFields[0].ValueOf(ctx, value)

@@ -25,6 +25,7 @@ const (
 	typeBlob
 	typeFloat
 	typeLong   // text without limit
+	typeBody   // bytes of up to 16 MiB
 	typeSerial // an integer primary key the engine counts
 )
 

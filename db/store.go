@@ -78,6 +78,7 @@ type Store struct {
 	skipLocked bool // the engine has SKIP LOCKED
 
 	wake        chan struct{}
+	moved       broadcast
 	startListen func() // does something the first time only
 	stopListen  context.CancelFunc
 	listening   sync.WaitGroup
@@ -163,6 +164,7 @@ type Tx struct {
 	engine string
 	now    func() time.Time
 	woke   bool // the commit makes work due
+	moved  bool // the commit changes the provisioning status of a load balancer
 
 	skipLocked bool
 }
@@ -196,6 +198,9 @@ func (s *Store) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 		case err == nil:
 			if tx.woke {
 				s.signal()
+			}
+			if tx.moved {
+				s.moved.announce()
 			}
 			return nil
 		case !lostRace(err):

@@ -24,6 +24,8 @@ type Work struct {
 	LeaseToken        int64      `gorm:"column:lease_token"` // raised by every claim; fences writes of older holders
 	LeaseUntil        *time.Time `gorm:"column:lease_until"` // null = not leased
 	RequestID         string     `gorm:"column:request_id"`  // of the newest change, joins worker logs to API requests
+	Cancelled         *string    `gorm:"column:cancelled"`   // the load balancer's status when CancelWork stopped it; null = not stopped
+	NotBefore         *time.Time `gorm:"column:not_before"`  // until then a worker may still be at it whose lease was taken away
 }
 
 // TableName implements gorm's Tabler.
@@ -44,11 +46,12 @@ type Lease struct {
 // maxText bounds texts for people, in bytes; MariaDB's text holds 64 KiB.
 const maxText = 8 << 10
 
-// Touch raises the load balancer's work generation and makes it due now, creating its row.
+// Touch raises the load balancer's work generation and makes it due now, creating its row. Work that CancelWork stopped
+// goes on.
 // The commit of this transaction wakes local workers (see Store.Wake). The row gets the
 // request id that WithRequestID put into ctx.
 func (tx *Tx) Touch(ctx context.Context, lbID string) error {
-	if err := tx.due(ctx, lbID, tx.millis(), 1); err != nil {
+	if err := tx.due(ctx, lbID, tx.millis(), touched); err != nil {
 		return err
 	}
 	request, ok := ctx.Value(requestKey{}).(string)
@@ -72,19 +75,28 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 }
 
 // Schedule makes the load balancer due at the given time at the latest, without raising the
-// generation (drift checks, amphora replacement).
+// generation (drift checks, amphora replacement). Work that CancelWork stopped stays stopped.
 func (tx *Tx) Schedule(ctx context.Context, lbID string, at time.Time) error {
-	return tx.due(ctx, lbID, at.UTC().Truncate(time.Millisecond), 0)
+	return tx.due(ctx, lbID, at.UTC().Truncate(time.Millisecond), scheduled)
 }
 
-// due brings run_after forward and raises the generation.
-func (tx *Tx) due(ctx context.Context, lbID string, at time.Time, generations int64) error {
-	const earlier = `UPDATE ottavino_work SET generation = generation + ?,
-run_after = CASE WHEN run_after < ? THEN run_after ELSE ? END WHERE load_balancer_id = ?`
+// touched and scheduled bring run_after forward to the time that both arguments say, but not before a worker that was
+// fenced out is surely gone. MariaDB assigns from left to right: what is read comes before it is written.
+const (
+	touched = `UPDATE ottavino_work SET generation = generation + 1,
+run_after = CASE WHEN run_after < ? THEN run_after WHEN not_before > ? THEN not_before ELSE ? END,
+cancelled = NULL WHERE load_balancer_id = ?`
+	scheduled = `UPDATE ottavino_work SET
+run_after = CASE WHEN cancelled IS NOT NULL THEN NULL WHEN run_after < ? THEN run_after
+WHEN not_before > ? THEN not_before ELSE ? END WHERE load_balancer_id = ?`
+)
+
+// due makes a load balancer's row due as the statement says, creating it.
+func (tx *Tx) due(ctx context.Context, lbID string, at time.Time, earlier string) error {
 	g := tx.db.WithContext(ctx)
 	// Update first: it takes one lock on a row that nearly always exists. An insert that
 	// finds the key taken also locks the gap before it on MariaDB.
-	update := g.Exec(earlier, generations, at, at, lbID)
+	update := g.Exec(earlier, at, at, at, lbID)
 	err := update.Error
 	if err == nil && update.RowsAffected == 0 {
 		row := Work{LoadBalancerID: lbID}
@@ -93,7 +105,7 @@ run_after = CASE WHEN run_after < ? THEN run_after ELSE ? END WHERE load_balance
 			DoUpdates: clause.Set{{Column: clause.Column{Name: "load_balancer_id"}, Value: lbID}},
 		}).Create(&row).Error
 		if err == nil {
-			err = g.Exec(earlier, generations, at, at, lbID).Error
+			err = g.Exec(earlier, at, at, at, lbID).Error
 		}
 	}
 	if err == nil && !at.After(tx.now()) {
