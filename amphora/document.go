@@ -41,9 +41,30 @@ type Listener struct {
 	TimeoutTCPInspect    int
 	PeerPort             int
 	Policies             []L7Policy // by position
+	// TLS is how TERMINATED_HTTPS (and PROMETHEUS, which may) speaks TLS; nil = it does not.
+	TLS *ListenerTLS
 }
 
-// L7Policy is an L7 policy with its rules. Rendered from the next issue on.
+// ListenerTLS is a frontend's TLS. Files are names in the load balancer's certificate directory;
+// the list of its certificates is <listener id>.pem there.
+type ListenerTLS struct {
+	Certificate  bool   // it has a default certificate, and so a list
+	ClientCAFile string // "" = clients are not asked for certificates
+	ClientCRL    string // file; "" = none
+	ClientAuth   string // NONE, OPTIONAL, MANDATORY
+	Ciphers      string // OpenSSL's notation, TLS 1.2 and older; "" = haproxy's
+	Versions     []string
+	ALPN         []string
+	HSTS         *HSTS // nil = not sent
+}
+
+// HSTS is the header Strict-Transport-Security.
+type HSTS struct {
+	MaxAge                     int // seconds
+	IncludeSubdomains, Preload bool
+}
+
+// L7Policy is an L7 policy with its rules.
 type L7Policy struct {
 	ID, Action                  string
 	Enabled                     bool
@@ -69,6 +90,17 @@ type Pool struct {
 	Persistence *Persistence
 	Monitor     *Monitor
 	Members     []Member
+	TLS         *PoolTLS // nil = members are spoken to in the clear
+}
+
+// PoolTLS is how members are spoken to. Files are as in ListenerTLS.
+type PoolTLS struct {
+	CertificateFile string // our certificate, if members ask for one; "" = none
+	CAFile          string // "" = members' certificates are not verified
+	CRLFile         string // needs CAFile
+	Ciphers         string
+	Versions        []string
+	ALPN            []string
 }
 
 // Persistence is session persistence.

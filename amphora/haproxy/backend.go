@@ -23,7 +23,7 @@ func (r *renderer) backend(l amphora.Listener, p amphora.Pool) error {
 		mode = modes[l.Protocol]
 	}
 	if mode == "" {
-		return &ObjectError{"pool", p.ID, "protocol " + p.Protocol + " is not supported yet"}
+		return &ObjectError{"pool", p.ID, "protocol " + p.Protocol + " is not for haproxy"}
 	}
 	r.section("backend %s:%s", p.ID, l.ID)
 	r.line("mode %s", mode)
@@ -42,11 +42,15 @@ func (r *renderer) backend(l amphora.Listener, p amphora.Pool) error {
 	r.line("option allbackups")
 	r.line("timeout connect %d", cmp.Or(l.TimeoutMemberConnect, 5000))
 	r.line("timeout server %d", cmp.Or(l.TimeoutMemberData, 50000))
+	secure, err := r.serverTLS(p)
+	if err != nil {
+		return err
+	}
 	for _, m := range p.Members {
 		if !m.Address.IsValid() || m.Address.Zone() != "" {
 			return &ObjectError{"member", m.ID, "it has no address"}
 		}
-		r.line("%s", server(p, m))
+		r.line("%s%s", r.server(l, p, m), secure)
 	}
 	return nil
 }
@@ -86,10 +90,21 @@ func (r *renderer) insertHeaders(l amphora.Listener, p amphora.Pool) {
 	if p.Protocol == "HTTP" && wanted("X-Forwarded-Port") {
 		r.line("http-request set-header X-Forwarded-Port %%[dst_port]")
 	}
-	if l.Protocol == "HTTP" && wanted("X-Forwarded-Proto") {
-		r.line("http-request set-header X-Forwarded-Proto http")
+	if scheme := schemes[l.Protocol]; scheme != "" && wanted("X-Forwarded-Proto") {
+		r.line("http-request set-header X-Forwarded-Proto %s", scheme)
+	}
+	if l.Protocol != protocolTerminated {
+		return
+	}
+	for _, h := range clientHeaders {
+		if wanted(h.name) {
+			r.line("http-request set-header %s %s", h.name, h.value)
+		}
 	}
 }
+
+// schemes are what X-Forwarded-Proto says.
+var schemes = map[string]string{"HTTP": "http", protocolTerminated: "https"}
 
 // methods are those of a health monitor's http_method.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "PATCH", "CONNECT"}
@@ -171,12 +186,15 @@ func statusCodes(text string) (string, error) {
 	return strings.Join(words, "|"), nil
 }
 
-func server(p amphora.Pool, m amphora.Member) string {
+func (r *renderer) server(l amphora.Listener, p amphora.Pool, m amphora.Member) string {
 	s := fmt.Sprintf("server %s %s:%d weight %d", m.ID, m.Address, m.Port, m.Weight)
 	if c := p.Monitor; c != nil && c.Enabled {
 		s += " check"
 		if c.Type == "HTTPS" {
 			s += " check-ssl verify none"
+		}
+		if p.TLS != nil && len(p.TLS.ALPN) > 0 && r.atLeast(1, 9) {
+			s += " check-alpn " + strings.Join(p.TLS.ALPN, ",")
 		}
 		s += fmt.Sprintf(" inter %ds fall %d rise %d", c.Delay, c.FallThreshold, c.RiseThreshold)
 		if m.MonitorAddress.IsValid() {
@@ -194,6 +212,9 @@ func server(p amphora.Pool, m amphora.Member) string {
 		s += " send-proxy"
 	case "PROXYV2":
 		s += " send-proxy-v2"
+		if l.Protocol == protocolTerminated || l.Protocol == protocolPrometheus {
+			s += "-ssl-cn"
+		}
 	}
 	if m.Backup {
 		s += " backup"

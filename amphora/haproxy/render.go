@@ -26,8 +26,12 @@ type Options struct {
 	UserLogFormat              string // "" = upstream's default
 	UserLogFacility            int
 	AdministrativeLogFacility  int
-	CPUCount                   int  // of the amphora; with PinCPUs sets nbthread
-	PinCPUs                    bool // tuned profile "amphora" is active
+	CPUCount                   int    // of the amphora; with PinCPUs sets nbthread
+	PinCPUs                    bool   // tuned profile "amphora" is active
+	BaseCertDir                string // in the amphora; "" = BasePath and /certs
+	DefaultListenerCiphers     string // for a list that cannot be written; "" = upstream's default
+	DefaultPoolCiphers         string
+	MemoryKiB                  int64 // of the amphora, all of it; sizes the TLS session cache. 0 = haproxy's own size
 }
 
 // ObjectError says which object cannot be rendered, so that its siblings can without it.
@@ -54,6 +58,9 @@ func Render(lb amphora.LoadBalancer, o Options) (cfg []byte, ok bool, err error)
 	o.DefaultConnectionLimit = cmp.Or(o.DefaultConnectionLimit, defaultConnectionLimit)
 	o.StickSize = cmp.Or(o.StickSize, "10k")
 	o.UserLogFormat = cmp.Or(o.UserLogFormat, defaultLogFormat)
+	o.BaseCertDir = cmp.Or(o.BaseCertDir, o.BasePath+"/certs")
+	o.DefaultListenerCiphers = cmp.Or(o.DefaultListenerCiphers, defaultCiphers)
+	o.DefaultPoolCiphers = cmp.Or(o.DefaultPoolCiphers, defaultCiphers)
 	r := &renderer{lb: lb, o: o, pools: map[string]amphora.Pool{}}
 	for _, p := range lb.Pools {
 		r.pools[p.ID] = p
@@ -64,6 +71,7 @@ func Render(lb amphora.LoadBalancer, o Options) (cfg []byte, ok bool, err error)
 	r.global()
 	r.defaults()
 	r.peers()
+	r.exporter()
 	if lb.Enabled {
 		for _, l := range r.listeners {
 			if l.Enabled {
@@ -77,7 +85,14 @@ func Render(lb amphora.LoadBalancer, o Options) (cfg []byte, ok bool, err error)
 }
 
 // modes are the listener protocols that haproxy serves here.
-var modes = map[string]string{"HTTP": "http", "TCP": "tcp", "HTTPS": "tcp"}
+var modes = map[string]string{
+	"HTTP": "http", protocolTerminated: "http", protocolPrometheus: "http", "TCP": "tcp", "HTTPS": "tcp",
+}
+
+const (
+	protocolTerminated = "TERMINATED_HTTPS"
+	protocolPrometheus = "PROMETHEUS"
+)
 
 // haproxyListeners leaves out what keepalived serves.
 func haproxyListeners(all []amphora.Listener) ([]amphora.Listener, error) {
@@ -86,7 +101,7 @@ func haproxyListeners(all []amphora.Listener) ([]amphora.Listener, error) {
 		switch {
 		case l.Protocol == "UDP" || l.Protocol == "SCTP":
 		case modes[l.Protocol] == "":
-			return nil, &ObjectError{"listener", l.ID, "protocol " + l.Protocol + " is not supported yet"}
+			return nil, &ObjectError{"listener", l.ID, "protocol " + l.Protocol + " is not known"}
 		default:
 			out = append(out, l)
 		}
@@ -125,6 +140,9 @@ func (r *renderer) global() {
 		r.line("server-state-file %s/%s/servers-state", r.o.BasePath, r.lb.ID)
 	}
 	r.line("maxconn %d", r.totalConnections())
+	if blocks := r.sessionCache(); blocks > 0 {
+		r.line("tune.ssl.cachesize %d", blocks)
+	}
 	if r.o.PinCPUs && r.o.CPUCount > 1 {
 		r.line("nbthread %d", r.o.CPUCount-1)
 		r.line("cpu-map auto:1/1-%d 1-%d", r.o.CPUCount-1, r.o.CPUCount-1)
@@ -228,9 +246,17 @@ func (r *renderer) listener(l amphora.Listener) error {
 func (r *renderer) frontend(l amphora.Listener) error {
 	r.section("frontend %s", l.ID)
 	r.line("maxconn %d", r.limit(l))
-	r.line("bind %s:%d", r.lb.VIP, l.Port)
+	if l.Protocol == protocolTerminated {
+		r.line("redirect scheme https if !{ ssl_fc }")
+		r.hsts(l.TLS)
+	}
+	options, err := r.bindTLS(l)
+	if err != nil {
+		return err
+	}
+	r.line("bind %s:%d%s", r.lb.VIP, l.Port, options)
 	for _, vip := range r.lb.AdditionalVIPs {
-		r.line("bind %s:%d", vip, l.Port)
+		r.line("bind %s:%d%s", vip, l.Port, options)
 	}
 	r.line("mode %s", modes[l.Protocol])
 	for _, p := range l.Policies {
@@ -244,6 +270,9 @@ func (r *renderer) frontend(l amphora.Listener) error {
 	r.line("timeout client %d", cmp.Or(l.TimeoutClientData, 50000))
 	if l.TimeoutTCPInspect != 0 {
 		r.line("tcp-request inspect-delay %d", l.TimeoutTCPInspect)
+	}
+	if l.Protocol == protocolPrometheus && r.exports() {
+		r.line("default_backend %s", exporterBackend)
 	}
 	if r.o.ConnectionLogging {
 		format, err := r.logFormat(l)
@@ -265,7 +294,7 @@ func (r *renderer) logFormat(l amphora.Listener) (string, error) {
 		return "", &ObjectError{"loadbalancer", r.lb.ID, "project_id " + err.Error()}
 	}
 	format := r.o.UserLogFormat
-	if l.Protocol != "HTTP" {
+	if l.Protocol != "HTTP" && l.Protocol != protocolTerminated {
 		format = strings.NewReplacer("%{+Q}r", "-", "%r", "-", "%{+Q}ST", "-", "%ST", "-").Replace(format)
 	}
 	return strings.NewReplacer("{{ project_id }}", project, "{{ lb_id }}", r.lb.ID, " ", `\ `).Replace(format), nil

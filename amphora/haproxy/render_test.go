@@ -1,8 +1,16 @@
 package haproxy_test
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"flag"
+	"math/big"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -10,6 +18,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -125,6 +134,102 @@ var goldens = map[string]func(lb *amphora.LoadBalancer, o *haproxy.Options){
 	},
 }
 
+// terminated makes the listener speak TLS.
+func terminated(lb *amphora.LoadBalancer) *amphora.ListenerTLS {
+	lb.Listeners[0].Protocol, lb.Listeners[0].Port = "TERMINATED_HTTPS", 443
+	lb.Listeners[0].TLS = &amphora.ListenerTLS{
+		Certificate: true, ClientAuth: "NONE", Ciphers: "ECDHE-RSA-AES256-GCM-SHA384:@SECLEVEL=1", Versions: []string{"TLSv1.2", "TLSv1.3"},
+		ALPN: []string{"h2", "http/1.1"},
+	}
+	return lb.Listeners[0].TLS
+}
+
+func init() {
+	goldens["tls"] = func(lb *amphora.LoadBalancer, o *haproxy.Options) {
+		terminated(lb).HSTS = &amphora.HSTS{MaxAge: 300, IncludeSubdomains: true, Preload: true}
+		lb.AdditionalVIPs = []netip.Addr{netip.MustParseAddr("2001:db8::2")}
+		lb.Listeners[0].InsertHeaders = map[string]string{"X-Forwarded-Proto": "true", "X-SSL-Client-CN": "false"}
+		o.MemoryKiB = 4 << 20
+	}
+	goldens["tls-client-auth"] = func(lb *amphora.LoadBalancer, _ *haproxy.Options) {
+		t := terminated(lb)
+		t.ClientCAFile, t.ClientCRL, t.ClientAuth = caFile, crlFile, "OPTIONAL"
+		t.Ciphers, t.Versions, t.ALPN = "not a cipher", []string{"TLSv1.1", "TLSv1.2"}, nil
+		lb.Listeners[0].InsertHeaders = map[string]string{
+			"X-SSL-Client-Verify": "true", "X-SSL-Client-Has-Cert": "true", "X-SSL-Client-DN": "true", "X-SSL-Client-CN": "TRUE",
+			"X-SSL-Issuer": "true", "X-SSL-Client-SHA1": "true", "X-SSL-Client-Not-Before": "true", "X-SSL-Client-Not-After": "true",
+		}
+		lb.Listeners[0].Policies = append(reject("SSL_DN_FIELD", "CN", "mallory"), reject("SSL_CONN_HAS_CERT", "", "True")...)
+		lb.Listeners[0].Policies[1].ID, lb.Listeners[0].Policies[1].Rules[0].ID, lb.Listeners[0].Policies[1].Rules[0].Invert = "p2", "r2", true
+	}
+	goldens["tls-members"] = func(lb *amphora.LoadBalancer, _ *haproxy.Options) {
+		lb.Pools[0].TLS = &amphora.PoolTLS{
+			CertificateFile: certFile, CAFile: caFile, CRLFile: crlFile, Ciphers: "ECDHE-RSA-AES256-GCM-SHA384",
+			Versions: []string{"TLSv1.3"}, ALPN: []string{"http/1.1"},
+		}
+		lb.Pools[0].Monitor = monitor("HTTPS")
+		lb.Pools[0].Members[1].Backup = true
+	}
+	goldens["tls-members-unverified"] = func(lb *amphora.LoadBalancer, _ *haproxy.Options) {
+		terminated(lb).ALPN = nil
+		lb.Pools[0].Protocol, lb.Pools[0].TLS, lb.Pools[0].Monitor = "PROXYV2", &amphora.PoolTLS{}, monitor("TLS-HELLO")
+	}
+	goldens["prometheus"] = func(lb *amphora.LoadBalancer, _ *haproxy.Options) {
+		metrics := lb.Listeners[0]
+		metrics.ID, metrics.Protocol, metrics.Port, metrics.DefaultPoolID = "20000000-0000-4000-8000-000000000002", "PROMETHEUS", 8088, ""
+		lb.Listeners = append(lb.Listeners, metrics)
+	}
+}
+
+const (
+	certFile = "1111111111111111111111111111111111111111.pem"
+	caFile   = "2222222222222222222222222222222222222222.pem"
+	crlFile  = "3333333333333333333333333333333333333333.pem"
+)
+
+// certDir is a directory with the certificates that goldens name.
+func certDir(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "www.example.com"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
+	}, cert, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
+	for name, content := range map[string][]byte{
+		certFile: append(block("CERTIFICATE", der), block("PRIVATE KEY", secret)...), caFile: block("CERTIFICATE", der),
+		crlFile: block("X509 CRL", crl), listenerID + ".pem": []byte(filepath.Join(dir, certFile) + "\n"),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return dir
+}
+
 func TestGoldens(t *testing.T) {
 	for name, change := range goldens {
 		t.Run(name, func(t *testing.T) {
@@ -158,6 +263,9 @@ func TestGoldens(t *testing.T) {
 func check(tb testing.TB, cfg []byte) ([]byte, error) {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "haproxy.cfg")
+	if bytes.Contains(cfg, []byte("/certs/")) {
+		cfg = bytes.ReplaceAll(cfg, []byte("/var/lib/octavia/certs/"+lbID), []byte(certDir(tb)))
+	}
 	if err := os.WriteFile(file, cfg, 0o600); err != nil {
 		tb.Fatal(err)
 	}
@@ -197,12 +305,19 @@ func TestRefusalsNameTheObject(t *testing.T) {
 		"cookie": {func(lb *amphora.LoadBalancer) {
 			lb.Pools[0].Persistence = &amphora.Persistence{Type: "APP_COOKIE", CookieName: "a) b"}
 		}, "pool", poolID},
-		"project":    {func(lb *amphora.LoadBalancer) { lb.ProjectID = "p\nuser root" }, "loadbalancer", lbID},
-		"no key":     {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("HEADER", "", "x") }, "l7policy", "p"},
-		"key":        {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("COOKIE", "a) -f b", "x") }, "l7policy", "p"},
-		"value":      {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("PATH", "", "/\x00") }, "l7policy", "p"},
-		"number":     {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("SSL_VERIFY_RESULT", "", "0 or 1") }, "l7policy", "p"},
-		"no address": {func(lb *amphora.LoadBalancer) { lb.Pools[0].Members[0].Address = netip.Addr{} }, "member", memberID + "1"},
+		"project":          {func(lb *amphora.LoadBalancer) { lb.ProjectID = "p\nuser root" }, "loadbalancer", lbID},
+		"no key":           {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("HEADER", "", "x") }, "l7policy", "p"},
+		"key":              {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("COOKIE", "a) -f b", "x") }, "l7policy", "p"},
+		"value":            {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("PATH", "", "/\x00") }, "l7policy", "p"},
+		"number":           {func(lb *amphora.LoadBalancer) { lb.Listeners[0].Policies = reject("SSL_VERIFY_RESULT", "", "0 or 1") }, "l7policy", "p"},
+		"no address":       {func(lb *amphora.LoadBalancer) { lb.Pools[0].Members[0].Address = netip.Addr{} }, "member", memberID + "1"},
+		"certificate file": {func(lb *amphora.LoadBalancer) { lb.Pools[0].TLS = &amphora.PoolTLS{CAFile: "../x"} }, "pool", poolID},
+		"ALPN":             {func(lb *amphora.LoadBalancer) { terminated(lb).ALPN = []string{"h2 crt /x"} }, "listener", listenerID},
+		"members' ALPN":    {func(lb *amphora.LoadBalancer) { lb.Pools[0].TLS = &amphora.PoolTLS{ALPN: []string{"a,b c"}} }, "pool", poolID},
+		"authentication": {func(lb *amphora.LoadBalancer) {
+			t := terminated(lb)
+			t.ClientCAFile, t.ClientAuth = caFile, "none ca-file /x"
+		}, "listener", listenerID},
 	} {
 		lb := site()
 		c.change(&lb)
