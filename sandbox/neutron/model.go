@@ -4,6 +4,7 @@ package neutron
 type Network struct {
 	ID           string   `json:"id"`
 	Name         string   `json:"name"`
+	Description  string   `json:"description"`
 	TenantID     string   `json:"tenant_id"`
 	ProjectID    string   `json:"project_id"`
 	Status       string   `json:"status"`
@@ -30,19 +31,20 @@ type HostRoute struct {
 
 // Subnet is a subnet.
 type Subnet struct {
-	ID         string      `json:"id"`
-	Name       string      `json:"name"`
-	TenantID   string      `json:"tenant_id"`
-	ProjectID  string      `json:"project_id"`
-	NetworkID  string      `json:"network_id"`
-	CIDR       string      `json:"cidr"`
-	IPVersion  int         `json:"ip_version"`
-	GatewayIP  *string     `json:"gateway_ip"`
-	DHCP       bool        `json:"enable_dhcp"`
-	Pools      []Pool      `json:"allocation_pools"`
-	DNS        []string    `json:"dns_nameservers"`
-	HostRoutes []HostRoute `json:"host_routes"`
-	Tags       []string    `json:"tags"`
+	ID          string      `json:"id"`
+	Name        string      `json:"name"`
+	Description string      `json:"description"`
+	TenantID    string      `json:"tenant_id"`
+	ProjectID   string      `json:"project_id"`
+	NetworkID   string      `json:"network_id"`
+	CIDR        string      `json:"cidr"`
+	IPVersion   int         `json:"ip_version"`
+	GatewayIP   *string     `json:"gateway_ip"`
+	DHCP        bool        `json:"enable_dhcp"`
+	Pools       []Pool      `json:"allocation_pools"`
+	DNS         []string    `json:"dns_nameservers"`
+	HostRoutes  []HostRoute `json:"host_routes"`
+	Tags        []string    `json:"tags"`
 }
 
 // FixedIP is an address of a port.
@@ -110,9 +112,10 @@ type Rule struct {
 
 // QoSPolicy is a QoS policy.
 type QoSPolicy struct {
-	ID        string `json:"id"`
-	Name      string `json:"name"`
-	TenantID  string `json:"tenant_id"`
-	ProjectID string `json:"project_id"`
-	Shared    bool   `json:"shared"`
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	TenantID    string `json:"tenant_id"`
+	ProjectID   string `json:"project_id"`
+	Shared      bool   `json:"shared"`
 }
