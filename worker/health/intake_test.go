@@ -50,6 +50,18 @@ func TestOldHeartbeatsChangeNothing(t *testing.T) {
 	}
 }
 
+// TestCountersOfAnIdleListener: they are stored once, as zeros, though the amphora was idle before it had a listener.
+func TestCountersOfAnIdleListener(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{}, nil)
+	m := heartbeat.Message{ID: r.amphora, Ver: heartbeat.Version}
+	r.send(m)
+	r.until("the first is handled", func() bool { return r.statuses()[0] == db.Online })
+	m.Seq, m.Listeners = 1, map[string]heartbeat.Listener{r.listener: {Status: "OPEN"}}
+	r.send(m)
+	r.until("the listener has counters", func() bool { return r.statistics().ListenerID == r.listener })
+}
+
 // TestStartedAnew: an amphora's count begins at 0 again; its second heartbeat shows that this is no replay.
 func TestStartedAnew(t *testing.T) {
 	t.Parallel()

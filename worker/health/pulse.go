@@ -2,6 +2,7 @@ package health
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,15 +16,21 @@ type pulse struct {
 	last      map[string]time.Time // by amphora
 	fresh     map[string]time.Time // of those, not stored yet
 	order     map[string]sequence  // by amphora
-	busy      map[string]bool      // amphorae whose stored counters show active connections
+	load      map[string]load      // what the stored counters of amphorae show
 	complaint map[string]time.Time // by load balancer or amphora
 	stored    time.Time            // when storing last went well
+}
+
+// load is what counters showed last.
+type load struct {
+	listeners []string // that had counters
+	active    bool     // there were connections
 }
 
 func newPulse() *pulse {
 	return &pulse{
 		last: map[string]time.Time{}, fresh: map[string]time.Time{},
-		order: map[string]sequence{}, busy: map[string]bool{}, complaint: map[string]time.Time{},
+		order: map[string]sequence{}, load: map[string]load{}, complaint: map[string]time.Time{},
 	}
 }
 
@@ -62,7 +69,7 @@ func (p *pulse) forget(id string) {
 	delete(p.last, id)
 	delete(p.fresh, id)
 	delete(p.order, id)
-	delete(p.busy, id)
+	delete(p.load, id)
 }
 
 // since counts the amphorae heard after t.
@@ -110,18 +117,19 @@ func (p *pulse) storedAt() time.Time {
 }
 
 // counted says whether the counters of an amphora are worth a write: an idle amphora's are not,
-// once it is known to be idle.
+// once it is known to be idle with these listeners.
 func (p *pulse) counted(id string, rows []db.ListenerStatistics) bool {
-	active, moved := false, false
-	for _, r := range rows {
-		active = active || r.ActiveConnections != 0
+	is, moved := load{listeners: make([]string, len(rows))}, false
+	for i, r := range rows {
+		is.listeners[i] = r.ListenerID
+		is.active = is.active || r.ActiveConnections != 0
 		moved = moved || r.BytesIn != 0 || r.BytesOut != 0 || r.TotalConnections != 0 || r.RequestErrors != 0
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	was, known := p.busy[id]
-	p.busy[id] = active
-	return len(rows) > 0 && (moved || active || was || !known)
+	was := p.load[id]
+	p.load[id] = is
+	return len(rows) > 0 && (moved || is.active || was.active || !slices.Equal(is.listeners, was.listeners))
 }
 
 // complain says whether it is time to complain about a load balancer or an amphora (again).
@@ -143,7 +151,7 @@ func (p *pulse) keepOnly(inService map[string]bool, now time.Time, every time.Du
 		if !inService[id] {
 			delete(p.last, id)
 			delete(p.order, id)
-			delete(p.busy, id)
+			delete(p.load, id)
 		}
 	}
 	maps.DeleteFunc(p.complaint, func(_ string, at time.Time) bool { return now.Sub(at) > every })
