@@ -1,12 +1,15 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/db/dbtest"
 )
 
 // TestDebianClient works as a tenant with Debian's openstack client: create, show, list, update and
@@ -14,7 +17,7 @@ import (
 func TestDebianClient(t *testing.T) {
 	l := newLab(t, labOptions{instances: true})
 	l.serve()
-	cli := client{t: t, env: l.clientEnv()}
+	cli := l.client(t, l.sandbox.Settings().Tenant)
 
 	lb := cli.object("create", "--name", "web", "--vip-subnet-id", l.subnetID(), "--wait")
 	cli.want(lb, "provisioning_status", "ACTIVE")
@@ -71,6 +74,8 @@ func TestDebianClient(t *testing.T) {
 		t.Errorf("status tree: got %s", got)
 	}
 
+	l.amphoraCommands(lb)
+
 	for _, gone := range [][]string{
 		{"healthmonitor", "delete", "--wait", "alive"}, {"member", "delete", "--wait", "servers", "one"},
 		{"pool", "delete", "--wait", "servers"}, {"listener", "delete", "--wait", "http"}, {"delete", "--wait", "web"},
@@ -84,43 +89,34 @@ func TestDebianClient(t *testing.T) {
 	l.assertNoLeaks()
 }
 
-// client runs `openstack loadbalancer`.
-type client struct {
-	t   *testing.T
-	env []string
-}
+// amphoraCommands looks at the statistics of a load balancer's amphora, then has it fail and removes it.
+func (l *lab) amphoraCommands(lb map[string]any) {
+	l.t.Helper()
+	admin := l.client(l.t, l.sandbox.Settings().Admin)
+	id := fmt.Sprint(admin.row("amphora", "list", "--loadbalancer", fmt.Sprint(lb["id"]))["id"])
+	within(l.t, 30*time.Second, "the amphora has sent statistics", func() bool {
+		_, err := admin.try("amphora", "stats", "show", id)
+		return err == nil
+	})
+	admin.want(admin.object("amphora", "stats", "show", "--listener", "http", id), "request_errors", 0)
 
-func (c client) run(args ...string) string {
-	c.t.Helper()
-	cmd := exec.CommandContext(c.t.Context(), "openstack", append([]string{"loadbalancer"}, args...)...)
-	cmd.Env = append(os.Environ(), c.env...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	store := dbtest.Open(l.t, db.Config{URL: l.db})
+	err := store.Tx(l.t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		a, err := db.Get[db.Amphora](ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		a.Status = db.Error
+		return db.Update(ctx, tx, a, "status")
+	})
 	if err != nil {
-		c.t.Fatalf("openstack loadbalancer %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+		l.t.Fatal(err)
 	}
-	return string(out)
-}
-
-func (c client) decode(into any, args ...string) {
-	c.t.Helper()
-	out := c.run(append(args, "-f", "json")...)
-	if err := json.Unmarshal([]byte(out), into); err != nil {
-		c.t.Fatalf("openstack loadbalancer %s: %v in %s", strings.Join(args, " "), err, out)
+	admin.run("amphora", "delete", "--wait", id)
+	if out, err := admin.try("amphora", "show", id); err == nil {
+		l.t.Errorf("after delete: got %s", out)
 	}
-}
-
-func (c client) object(args ...string) map[string]any {
-	c.t.Helper()
-	var out map[string]any
-	c.decode(&out, args...)
-	return out
-}
-
-func (c client) want(object map[string]any, key string, value any) {
-	c.t.Helper()
-	if got, want := fmt.Sprint(object[key]), fmt.Sprint(value); got != want {
-		c.t.Errorf("%s: got %s, want %s", key, got, want)
-	}
+	within(l.t, 30*time.Second, "another amphora serves", func() bool {
+		return admin.row("amphora", "list", "--loadbalancer", fmt.Sprint(lb["id"]))["status"] == "ALLOCATED"
+	})
 }

@@ -106,6 +106,7 @@ type lab struct {
 	sandbox *sandbox.Sandbox
 	tenant  *gophercloud.ServiceClient
 	conf    string // path of octavia.conf
+	db      string // URL of the database
 	url     string
 	log     *logFile
 }
@@ -149,6 +150,7 @@ func (l *lab) write(o labOptions, url string) string {
 	if engine == "" {
 		engine = dbtest.SQLite
 	}
+	l.db = dbtest.Server(l.t, engine)
 	text := l.sandbox.Settings().OctaviaConf() + fmt.Sprintf(`
 [DEFAULT]
 debug = true
@@ -158,7 +160,7 @@ bind_host = %s
 bind_port = %s
 [database]
 connection = %s
-`, host, port, dbtest.Server(l.t, engine))
+`, host, port, l.db)
 	if !o.instances {
 		text += "[controller_worker]\namphora_driver = amphora_noop_driver\n[health_manager]\nbind_port = 0\n"
 	}
