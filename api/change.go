@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,20 +115,16 @@ func (c *change) mutable(kind db.Kind, id string, status db.ProvisioningStatus) 
 
 // emit records who asked for what.
 func (c *change) emit(ctx context.Context, kind db.Kind, id, verb string) error {
-	user := c.who.UserName
-	if user == "" {
-		user = c.who.UserID
-	}
-	if user == "" {
-		user = "a user"
-	}
 	return c.tx.Emit(ctx, db.Event{
 		LoadBalancerID: c.lb.ID, ProjectID: c.projectID, ObjectKind: string(kind), ObjectID: id,
 		Type: "Normal", Reason: verb + "Requested",
-		Message:   fmt.Sprintf("%s of the %s was requested by %s", verb, kind, user),
+		Message:   fmt.Sprintf("%s of the %s was requested by %s", verb, kind, c.who.shownName()),
 		RequestID: obs.From(ctx).RequestID,
 	})
 }
+
+// shownName is how events call a user.
+func (id Identity) shownName() string { return cmp.Or(id.UserName, id.UserID, "a user") }
 
 // stateFault words a lock for calls on the load balancer itself.
 func stateFault(err error) error {

@@ -55,6 +55,10 @@ func (s *Server) extras(g *echo.Group) {
 	g.GET("/loadbalancers/:id/stats", s.loadBalancerStats)
 	g.GET("/loadbalancers/:id/events", s.events)
 	g.PUT("/loadbalancers/:id/failover", s.failover)
+	g.GET("/loadbalancers/:id/work", s.work)
+	for action, steer := range workCalls {
+		g.PUT("/loadbalancers/:id/work/"+action, s.steer(action, steer))
+	}
 	g.GET("/listeners/:id/stats", s.listenerStats)
 	g.PUT("/pools/:parent/members", s.updateMembers)
 	g.GET("/quotas/:id", s.showQuota) // never 404, so not the collection's

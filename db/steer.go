@@ -137,6 +137,25 @@ func (tx *Tx) fenced(w *Work) map[string]any {
 	return set
 }
 
+// leave says that the holder of a lease that ResetWork or CancelWork took away has noticed: who comes next need not wait.
+func (tx *Tx) leave(ctx context.Context, l *Lease) error {
+	w, err := Lock[Work](ctx, tx, l.LoadBalancerID)
+	if isNotFound(err) {
+		return nil
+	}
+	if err != nil || w.LeaseToken != l.Token+1 || w.LeaseUntil != nil || w.NotBefore == nil {
+		return err
+	}
+	set := map[string]any{"not_before": nil}
+	if now := tx.millis(); w.RunAfter != nil && w.RunAfter.After(now) && !w.RunAfter.After(*w.NotBefore) {
+		set["run_after"] = now
+		if err := tx.wake(ctx); err != nil {
+			return err
+		}
+	}
+	return tx.steer(ctx, l.LoadBalancerID, set)
+}
+
 func (tx *Tx) steer(ctx context.Context, lbID string, set map[string]any) error {
 	err := tx.db.WithContext(ctx).Model(&Work{}).Where("load_balancer_id = ?", lbID).UpdateColumns(set).Error
 	if err != nil {

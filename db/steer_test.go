@@ -68,7 +68,6 @@ func (s *steered) lost() {
 	for what, err := range map[string]error{
 		"write":  s.LeaseTx(s.t.Context(), &s.lease, nothing),
 		"extend": s.Extend(s.t.Context(), &s.lease, time.Second),
-		"finish": s.Finish(s.t.Context(), &s.lease, db.Outcome{Done: true}),
 	} {
 		if !errors.Is(err, db.ErrLeaseLost) {
 			s.t.Errorf("%s with the old lease: got %v, want that it is lost", what, err)
@@ -122,6 +121,26 @@ func TestResetFencesOut(t *testing.T) {
 				w.t.Errorf("%s: got %+v, want no failures", status, l)
 			}
 			w.tx(func(ctx context.Context, tx *db.Tx) error { return tx.ForgetWork(ctx, s.lb.ID) })
+		}
+	})
+}
+
+// TestResetGoesOnOnceNoticed: nobody waits longer than the fenced worker needs to notice.
+func TestResetGoesOnOnceNoticed(t *testing.T) {
+	each(t, func(w *world) {
+		s := newSteered(w, db.PendingUpdate)
+		w.tx(func(ctx context.Context, tx *db.Tx) error { return tx.ResetWork(ctx, s.lb.ID) })
+		s.idle("before the fenced worker knows")
+		noticed := func() {
+			if err := w.Finish(w.t.Context(), &s.lease, db.Outcome{Done: true}); !errors.Is(err, db.ErrLeaseLost) {
+				w.t.Errorf("got %v, want that the lease is lost", err)
+			}
+		}
+		noticed()
+		next := s.claim()
+		noticed() // again is nothing
+		if err := w.Finish(w.t.Context(), &next, db.Outcome{Done: true}); err != nil {
+			w.t.Errorf("the next worker: %v", err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package db
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -254,7 +255,8 @@ type Outcome struct {
 	Err string
 }
 
-// Finish gives the lease back with its outcome. ErrLeaseLost when it is another's now.
+// Finish gives the lease back with its outcome. ErrLeaseLost when it is another's now, or was taken away; then nobody
+// waits any more for its holder to notice.
 func (s *Store) Finish(ctx context.Context, l *Lease, o Outcome) error {
 	err := s.Tx(ctx, func(ctx context.Context, tx *Tx) error {
 		w, err := tx.fence(ctx, l)
@@ -272,6 +274,9 @@ func (s *Store) Finish(ctx context.Context, l *Lease, o Outcome) error {
 		}
 		return update.Error
 	})
+	if errors.Is(err, ErrLeaseLost) {
+		err = errors.Join(err, s.Tx(ctx, func(ctx context.Context, tx *Tx) error { return tx.leave(ctx, l) }))
+	}
 	if err != nil {
 		return fmt.Errorf("finish work on load balancer %s: %w", l.LoadBalancerID, err)
 	}

@@ -29,6 +29,7 @@ type rig struct {
 	store *db.Store
 	cloud *sandbox.Sandbox
 	agent *flaky
+	made  int // load balancers
 }
 
 func newRig(t *testing.T, tweak ...func(*worker.Config)) *rig {
@@ -94,7 +95,8 @@ func (r *rig) balancer() string {
 	id, listener, pool := uuid.NewString(), uuid.NewString(), uuid.NewString()
 	st := r.cloud.Settings()
 	project := &st.Tenant.ProjectID
-	address := "10.10.200.1"
+	r.made++
+	address := fmt.Sprintf("10.10.200.%d", r.made%200+1)
 	r.tx(func(ctx context.Context, tx *db.Tx) error {
 		for _, insert := range []func() error{
 			func() error {

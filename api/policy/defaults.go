@@ -79,6 +79,9 @@ func calls() map[string]map[string]string {
 	return map[string]map[string]string{
 		"loadbalancer": merge(write, read, global, map[string]string{
 			"get_stats": "read", "get_status": "read", "put_failover": "admin",
+			// Octavia has none of these.
+			"get_work": "read", "get_events:deleted": "admin",
+			"put_work_retry": "admin", "put_work_reset": "admin", "put_work_cancel": "admin",
 			"post:vip_sg_ids": "write", "put:vip_sg_ids": "write",
 		}),
 		"listener":      merge(write, read, global, map[string]string{"get_stats": "read"}),

@@ -135,7 +135,7 @@ func leftovers() []string {
 		"load_balancer", "vip", "additional_vip", "vip_security_group", "vrrp_group", "listener", "listener_cidr",
 		"sni", "listener_statistics", "pool", "member", "health_monitor", "session_persistence", "l7policy", "l7rule",
 		"amphora", "amphora_member_port", "amphora_health", "amphora_build_request", "quotas", "tags",
-		"ottavino_work", "ottavino_event", "ottavino_request_key",
+		"ottavino_work", "ottavino_event", "ottavino_request_key", "ottavino_amphora_request",
 	} {
 		out = append(out, "DELETE FROM "+t)
 	}
