@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -29,9 +30,10 @@ type Call struct {
 	Path   string     // below the service's URL, without slash in front; ids come through ID
 	Query  url.Values // may be nil
 	Header map[string]string
-	In     any   // JSON to send; nil = no body
-	Out    any   // where the answer's JSON goes; nil = not read
-	OK     []int // expected statuses; nil = 200, 201, 202, 204: services differ in which they use
+	In     any     // JSON to send; nil = no body
+	Out    any     // where the answer's JSON goes; nil = not read
+	Raw    *[]byte // where the answer's bytes go as they are; instead of Out, and at most 1 MiB
+	OK     []int   // expected statuses; nil = 200, 201, 202, 204: services differ in which they use
 }
 
 // ID makes a name part of a path safe: ids come from users and databases.
@@ -76,11 +78,29 @@ func (s Service) request(ctx context.Context, client *gophercloud.ServiceClient,
 	if c.OK == nil {
 		c.OK = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}
 	}
+	if c.Raw != nil {
+		return Classify(s.Endpoint.Type, c.Op, readRaw(ctx, client, c, address))
+	}
 	//nolint:bodyclose // gophercloud closes it: KeepResponseBody is off
 	_, err := client.Request(ctx, c.Method, address, &gophercloud.RequestOpts{
 		JSONBody: c.In, JSONResponse: c.Out, OkCodes: c.OK, MoreHeaders: c.Header,
 	})
 	return Classify(s.Endpoint.Type, c.Op, err)
+}
+
+// maxRaw bounds an answer that is not JSON, in bytes.
+const maxRaw = 1 << 20
+
+func readRaw(ctx context.Context, client *gophercloud.ServiceClient, c Call, address string) error {
+	resp, err := client.Request(ctx, c.Method, address, &gophercloud.RequestOpts{
+		OkCodes: c.OK, MoreHeaders: c.Header, KeepResponseBody: true,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	*c.Raw, err = io.ReadAll(io.LimitReader(resp.Body, maxRaw))
+	return err
 }
 
 // List performs a GET and returns the list under key, with all its further pages. An answer

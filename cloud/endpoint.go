@@ -41,7 +41,7 @@ func (e Endpoint) find(catalogue []tokens.CatalogEntry) (string, error) {
 }
 
 // versions are what we speak, for the catalogues whose URLs do not say.
-var versions = map[string]string{identity: "v3", "compute": "v2.1", "network": "v2.0", "image": "v2"}
+var versions = map[string]string{identity: "v3", "compute": "v2.1", "network": "v2.0", "image": "v2", "key-manager": "v1"}
 
 // versioned finds a version in a URL; Nova's may be followed by the project.
 var versioned = regexp.MustCompile(`/v[0-9]+(\.[0-9]+)?(/|$)`)

@@ -36,6 +36,7 @@ type Session struct {
 type grant struct {
 	token     string
 	project   string // id; "" without project scope
+	user      string // id
 	catalogue []tokens.CatalogEntry
 	renewAt   time.Time
 }
@@ -81,6 +82,24 @@ func (s *Session) ProjectID(ctx context.Context) (string, error) {
 		return "", Classify(identity, "log in", err)
 	}
 	return g.project, nil
+}
+
+// Token returns a token that is valid for a while, for who calls on our behalf.
+func (s *Session) Token(ctx context.Context) (string, error) {
+	g, err := s.login(ctx, "")
+	if err != nil {
+		return "", Classify(identity, "log in", err)
+	}
+	return g.token, nil
+}
+
+// UserID returns the id of the user we are.
+func (s *Session) UserID(ctx context.Context) (string, error) {
+	g, err := s.login(ctx, "")
+	if err != nil {
+		return "", Classify(identity, "log in", err)
+	}
+	return g.user, nil
 }
 
 // ClientAs is Client with another's token, for looking with the eyes of a user. The endpoint
@@ -192,6 +211,7 @@ func (s *Session) askKeystone(ctx context.Context) (*grant, error) {
 	result := tokens.Create(ctx, client, &opts)
 	var body struct {
 		Project   struct{ ID string }
+		User      struct{ ID string }
 		Catalogue []tokens.CatalogEntry `json:"catalog"`
 		Issued    time.Time             `json:"issued_at"`
 		Expires   time.Time             `json:"expires_at"`
@@ -209,7 +229,7 @@ func (s *Session) askKeystone(ctx context.Context) (*grant, error) {
 		life = body.Expires.Sub(s.now())
 	}
 	return &grant{
-		token: token, project: body.Project.ID, catalogue: body.Catalogue,
+		token: token, project: body.Project.ID, user: body.User.ID, catalogue: body.Catalogue,
 		renewAt: s.now().Add(life - min(renewBefore, life/2)),
 	}, nil
 }

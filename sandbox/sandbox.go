@@ -1,4 +1,4 @@
-// Package sandbox is a small OpenStack in one process, for trying, demos and tests: Keystone, Nova, Neutron and Glance
+// Package sandbox is a small OpenStack in one process, for trying, demos and tests: Keystone, Nova, Neutron, Glance and Barbican
 // over HTTP, as far as the product and its clients see them. Servers are namespaces that run the real amphora agent
 // and the real haproxy, or only rows. Everything lives in the world (package world) that the program is in.
 package sandbox
@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/ottavino/ottavino/sandbox/barbican"
 	"github.com/ottavino/ottavino/sandbox/glance"
 	"github.com/ottavino/ottavino/sandbox/keystone"
 	"github.com/ottavino/ottavino/sandbox/neutron"
@@ -58,6 +59,7 @@ type Sandbox struct {
 	compute  *nova.Nova
 	network  *neutron.Neutron
 	image    *glance.Glance
+	keys     *barbican.Barbican
 	host     *host // nil without instances
 	servers  []*http.Server
 	settings Settings
@@ -115,7 +117,7 @@ func (s *Sandbox) start(ctx context.Context) error {
 	return err
 }
 
-// services makes the four services and tells them about each other.
+// services makes the services and tells them about each other.
 func (s *Sandbox) services() error {
 	k, err := keystone.New(s.hub, keystone.Config{})
 	if err != nil {
@@ -123,6 +125,7 @@ func (s *Sandbox) services() error {
 	}
 	base := "http://" + s.cfg.Listener.Addr().String()
 	s.identity, s.network, s.image = k, neutron.New(s.hub, k), glance.New(s.hub, k, nil)
+	s.keys = barbican.New(s.hub, k)
 	var machines nova.Host
 	if s.cfg.Agent != "" {
 		s.host = newHost(s.cfg.Dir, s.cfg.Agent, s.network, s.cfg.Log)
@@ -133,11 +136,12 @@ func (s *Sandbox) services() error {
 	})
 	s.network.Gone = s.compute.PortGone
 	s.identity.URL, s.compute.URL = base+"/identity", base+"/compute"
-	s.network.URL, s.image.URL = base+"/network", base+"/image"
+	s.network.URL, s.image.URL, s.keys.URL = base+"/network", base+"/image", base+"/key-manager"
 	k.AddService("identity", "keystone", s.identity.URL+"/v3")
 	k.AddService("compute", "nova", s.compute.URL+"/v2.1")
 	k.AddService("network", "neutron", s.network.URL)
 	k.AddService("image", "glance", s.image.URL)
+	k.AddService("key-manager", "barbican", s.keys.URL)
 	return nil
 }
 
@@ -145,6 +149,7 @@ func (s *Sandbox) serve() {
 	mux := http.NewServeMux()
 	for prefix, service := range map[string]http.Handler{
 		"/identity": s.identity, "/compute": s.compute, "/network": s.network, "/image": s.image,
+		"/key-manager": s.keys,
 	} {
 		stripped := http.StripPrefix(prefix, rooted(service))
 		mux.Handle(prefix, stripped)
@@ -198,6 +203,12 @@ func (s *Sandbox) ResetCalls() { s.hub.ResetCalls() }
 
 // FailBuild makes the next server end in ERROR with this message.
 func (s *Sandbox) FailBuild(message string) { s.compute.FailBuild(message) }
+
+// ForgetSecret makes a reference of Barbican lead nowhere.
+func (s *Sandbox) ForgetSecret(ref string) { s.keys.Forget(ref) }
+
+// ReplaceSecret gives a secret of Barbican another payload.
+func (s *Sandbox) ReplaceSecret(ref string, payload []byte) { s.keys.Replace(ref, payload) }
 
 // RegisterLoadBalancer puts the load balancer service into the catalogue.
 func (s *Sandbox) RegisterLoadBalancer(url string) {
