@@ -216,11 +216,6 @@ func (l *lab) login(who sandbox.Login) *gophercloud.ServiceClient {
 
 func (l *lab) subnetID() string { return l.sandbox.Settings().SubnetID }
 
-func (l *lab) clientEnv() []string {
-	st := l.sandbox.Settings()
-	return st.Env(st.Tenant)
-}
-
 func (l *lab) actor(name string) *actor {
 	return &actor{api: l.tenant, subnet: l.subnetID(), name: name}
 }
