@@ -207,10 +207,33 @@ func (c *client) check(s step, args []string, vars map[string]string) map[string
 
 func (h has) in(row map[string]any, vars map[string]string) bool {
 	for column, want := range h {
-		text := os.Expand(fmt.Sprint(want), func(name string) string { return vars[name] })
-		if got, ok := row[column]; !ok || fmt.Sprint(got) != text {
+		got, ok := row[column]
+		if !ok || plain(got) != os.Expand(plain(want), func(name string) string { return vars[name] }) {
 			return false
 		}
 	}
 	return true
+}
+
+// plain is a column as text. Versions of the client differ in whether they print lists and references as such.
+func plain(v any) string {
+	var lines []string
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case []any:
+		for _, e := range v {
+			lines = append(lines, plain(e))
+		}
+	case map[string]any:
+		if id, ok := v["id"]; ok {
+			return plain(id)
+		}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			lines = append(lines, key+"="+plain(v[key]))
+		}
+	default:
+		return fmt.Sprint(v)
+	}
+	return strings.Join(lines, "\n")
 }

@@ -80,8 +80,8 @@ func listenerScript() []step {
 		{args: "listener show lis-new", want: has{
 			"description": "second", "connection_limit": 9, "insert_headers": "X-Forwarded-Proto=true", "admin_state_up": false,
 			"timeout_client_data": 9000, "timeout_member_connect": 8000, "timeout_member_data": 7000, "timeout_tcp_inspect": 6,
-			"allowed_cidrs": "10.1.0.0/16", "tls_versions": []string{"TLSv1.3"}, "tls_ciphers": "ECDHE-RSA-AES128-GCM-SHA256",
-			"alpn_protocols": []string{"http/1.1"}, "tags": "one\ntwo",
+			"allowed_cidrs": "10.1.0.0/16", "tls_versions": "TLSv1.3", "tls_ciphers": "ECDHE-RSA-AES128-GCM-SHA256",
+			"alpn_protocols": "http/1.1", "tags": "one\ntwo",
 		}},
 		{
 			args: "listener unset --name --description --connection-limit --default-pool --insert-headers --timeout-client-data " +
@@ -113,7 +113,7 @@ func poolScript() []step {
 				"--tls-ciphers ECDHE-RSA-AES128-GCM-SHA256 --alpn-protocol http/1.1 --tag one",
 			want: has{
 				"name": "pool", "description": "first", "protocol": "HTTP", "lb_algorithm": "LEAST_CONNECTIONS", "listeners": "$listener",
-				"loadbalancers": "$lb", "tls_enabled": true, "tls_versions": []string{"TLSv1.2", "TLSv1.3"}, "alpn_protocols": []string{"http/1.1"},
+				"loadbalancers": "$lb", "tls_enabled": true, "tls_versions": "TLSv1.2\nTLSv1.3", "alpn_protocols": "http/1.1",
 				"tls_ciphers": "ECDHE-RSA-AES128-GCM-SHA256", "tags": "one", "healthmonitor_id": "", "members": "",
 			},
 			save: "pool",
@@ -127,8 +127,8 @@ func poolScript() []step {
 				"--disable-tls --tls-version TLSv1.3 --tls-ciphers ECDHE-RSA-AES256-GCM-SHA384 --alpn-protocol h2 --tag two pool",
 		},
 		{args: "pool show pool-new", want: has{
-			"description": "second", "lb_algorithm": "SOURCE_IP", "admin_state_up": false, "tls_enabled": false, "tls_versions": []string{"TLSv1.3"},
-			"tls_ciphers": "ECDHE-RSA-AES256-GCM-SHA384", "alpn_protocols": []string{"h2"}, "tags": "one\ntwo",
+			"description": "second", "lb_algorithm": "SOURCE_IP", "admin_state_up": false, "tls_enabled": false, "tls_versions": "TLSv1.3",
+			"tls_ciphers": "ECDHE-RSA-AES256-GCM-SHA384", "alpn_protocols": "h2", "tags": "one\ntwo",
 		}},
 		{
 			args: "pool unset --name --description --session-persistence --tls-versions --tls-ciphers --alpn-protocols " +
