@@ -21,7 +21,7 @@ type catalogue[M, In, Out any] struct {
 	edit     func(ctx context.Context, tx *db.Tx, row *M, in *In) ([]string, error)
 	// drop says why a row cannot go, and removes what names it.
 	drop func(ctx context.Context, tx *db.Tx, row *M) error
-	// absent words a missing row for a DELETE; nil is the common 404.
+	// absent words a missing row for a DELETE, and the placeholder's id for all calls; nil is the common 404.
 	absent func(id string) error
 }
 
@@ -61,6 +61,9 @@ func (r *catalogue[M, In, Out]) row(ctx context.Context, tx *db.Tx, c echo.Conte
 }
 
 func (r *catalogue[M, In, Out]) named(ctx context.Context, tx *db.Tx, id string) (*M, error) {
+	if id == db.Placeholder && r.absent != nil {
+		return nil, r.absent(id)
+	}
 	row, err := db.Live[M](ctx, tx, id)
 	if err == nil && r.id(row) != id { // MariaDB finds keys in any case
 		err = &db.NotFoundError{Resource: string(r.kind), ID: id}

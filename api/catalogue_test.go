@@ -59,6 +59,8 @@ func TestFlavors(t *testing.T) {
 			wrong{"unknown", "GET", flavorProfiles + "/" + absent, "", 404, "Flavor Profile " + absent + " not found."},
 			wrong{"unknown", "DELETE", flavorProfiles + "/" + absent, "", 404, "Flavor profile " + absent + " not found."},
 			wrong{"unknown", "PUT", flavorProfiles + "/" + absent, `{"flavorprofile": {}}`, 404, "Flavor Profile " + absent + " not found."},
+			wrong{"placeholder", "GET", flavorProfiles + "/" + nobody, "", 404, "Flavor profile " + nobody + " not found."},
+			wrong{"placeholder", "PUT", flavorProfiles + "/" + nobody, `{"flavorprofile": {}}`, 404, "Flavor profile " + nobody + " not found."},
 			wrong{"null", "PUT", one, `{"flavorprofile": {"name": null}}`, 400, "None is not a valid option for name"},
 			wrong{"null", "PUT", one, `{"flavorprofile": {"provider_name": null}}`, 400, "None is not a valid option for provider_name"},
 			wrong{"null", "PUT", one, `{"flavorprofile": {"flavor_data": null}}`, 400, "None is not a valid option for flavor_data"},

@@ -27,7 +27,7 @@ func (tx *Tx) release(ctx context.Context, column, value string) (bool, error) {
 	if users > 0 {
 		return false, nil
 	}
-	err = tx.db.WithContext(ctx).Model(&LoadBalancer{}).Where(column+" = ?", value).UpdateColumn(column, nilUUID).Error
+	err = tx.db.WithContext(ctx).Model(&LoadBalancer{}).Where(column+" = ?", value).UpdateColumn(column, Placeholder).Error
 	if err != nil {
 		return false, fmt.Errorf("release %s %s: %w", column, value, err)
 	}

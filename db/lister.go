@@ -131,7 +131,7 @@ func (l *lister) live() []clause.Expression {
 	case "amphora":
 		return []clause.Expression{clause.Neq{Column: clause.Column{Table: table, Name: "status"}, Value: Deleted}}
 	case "flavor", "flavor_profile", "availability_zone", "availability_zone_profile":
-		return []clause.Expression{clause.Neq{Column: l.primary(), Value: nilUUID}}
+		return []clause.Expression{clause.Neq{Column: l.primary(), Value: Placeholder}}
 	}
 	if l.table.FieldsByDBName["provisioning_status"] == nil {
 		return nil

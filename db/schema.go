@@ -5,9 +5,9 @@ import "strings"
 // octaviaHead is the alembic revision of Octavia whose schema this package knows.
 const octaviaHead = "fabf4983846b"
 
-// nilUUID is the id (for availability zones: the name) of the placeholder rows that DELETED
+// Placeholder is the id (for availability zones: the name) of the placeholder rows that DELETED
 // load balancers point at once their flavor or availability zone is gone.
-const nilUUID = "00000000-0000-0000-0000-000000000000"
+const Placeholder = "00000000-0000-0000-0000-000000000000"
 
 // primaryKey is what DuplicateError calls a table's primary key.
 const primaryKey = "PRIMARY"

@@ -19,7 +19,7 @@ func choiceTables() []table {
 		{
 			name: "flavor_profile", primary: "id",
 			columns: []column{id("id"), text("name", 255), text("provider_name", 255), text("flavor_data", 4096)},
-			rows:    [][]any{{nilUUID, "DELETED-PLACEHOLDER", Deleted, "{}"}},
+			rows:    [][]any{{Placeholder, "DELETED-PLACEHOLDER", Deleted, "{}"}},
 		},
 		{
 			name: "flavor", primary: "id",
@@ -28,14 +28,14 @@ func choiceTables() []table {
 				id("flavor_profile_id").refs("flavor_profile.id", "fk_flavor_flavor_profile_id"),
 			},
 			indexes: []index{unique("uq_flavor_name", "name")},
-			rows:    [][]any{{nilUUID, "DELETED-PLACEHOLDER", "Placeholder for DELETED LBs with DELETED flavors", false, nilUUID}},
+			rows:    [][]any{{Placeholder, "DELETED-PLACEHOLDER", "Placeholder for DELETED LBs with DELETED flavors", false, Placeholder}},
 		},
 		{
 			name: "availability_zone_profile", primary: "id",
 			columns: []column{
 				id("id"), text("name", 255), text("provider_name", 255), text("availability_zone_data", 4096),
 			},
-			rows: [][]any{{nilUUID, "DELETED-PLACEHOLDER", Deleted, "{}"}},
+			rows: [][]any{{Placeholder, "DELETED-PLACEHOLDER", Deleted, "{}"}},
 		},
 		{
 			name: "availability_zone", primary: "name",
@@ -43,7 +43,7 @@ func choiceTables() []table {
 				text("name", 255), text("description", 255).opt(), boolean("enabled"),
 				id("availability_zone_profile_id").refs("availability_zone_profile.id", "fk_az_az_profile_id"),
 			},
-			rows: [][]any{{nilUUID, "Placeholder for DELETED LBs with DELETED availability zones", false, nilUUID}},
+			rows: [][]any{{Placeholder, "Placeholder for DELETED LBs with DELETED availability zones", false, Placeholder}},
 		},
 	}
 }
