@@ -10,14 +10,15 @@ import (
 )
 
 // amphoraCalls are all calls on amphorae.
-func (s *Server) amphoraCalls(g *echo.Group) {
-	s.amphorae().mount(g)
-	g.GET("/amphorae/:id/stats", s.amphoraStats)
-	g.PUT("/amphorae/:id/failover", s.failoverAmphora)
-	g.PUT("/amphorae/:id/config", s.configureAmphora)
-	g.DELETE("/amphorae/:id", s.deleteAmphora)
-	g.PUT("/amphorae", lacksID("id"))
-	g.DELETE("/amphorae", lacksID("id"))
+func (s *Server) amphoraCalls() []route {
+	return append(s.amphorae().routes(),
+		route{http.MethodGet, "/amphorae/:id/stats", s.amphoraStats},
+		route{http.MethodPut, "/amphorae/:id/failover", s.failoverAmphora},
+		route{http.MethodPut, "/amphorae/:id/config", s.configureAmphora},
+		route{http.MethodDelete, "/amphorae/:id", s.deleteAmphora},
+		route{http.MethodPut, "/amphorae", lacksID("id")},
+		route{http.MethodDelete, "/amphorae", lacksID("id")},
+	)
 }
 
 type amphoraStatsOut struct {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -25,16 +26,16 @@ type catalogue[M, In, Out any] struct {
 	absent func(id string) error
 }
 
-func (r *catalogue[M, In, Out]) mount(g *echo.Group) {
-	path := "/" + r.plural
-	if r.path != "" {
-		path = r.path
+func (r *catalogue[M, In, Out]) routes() []route {
+	all := cmp.Or(r.path, "/"+r.plural)
+	one := all + "/:id"
+	return []route{
+		{http.MethodGet, all, r.list},
+		{http.MethodPost, all, r.post},
+		{http.MethodGet, one, r.show},
+		{http.MethodPut, one, r.put},
+		{http.MethodDelete, one, r.delete},
 	}
-	g.GET(path, r.list)
-	g.POST(path, r.post)
-	g.GET(path+"/:id", r.show)
-	g.PUT(path+"/:id", r.put)
-	g.DELETE(path+"/:id", r.delete)
 }
 
 // offered is the limit of a catalogue's list: none, for who may see it.

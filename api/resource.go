@@ -68,28 +68,23 @@ type parent struct {
 // place is where a new row goes.
 type place struct{ lbID, projectID string }
 
-// mounter is a resource without its types.
-type mounter interface{ mount(g *echo.Group) }
-
-func (r *resource[M, In, Out]) mount(g *echo.Group) {
-	path := "/" + r.plural
-	if r.path != "" {
-		path = r.path
-	}
+func (r *resource[M, In, Out]) routes() []route {
+	all := cmp.Or(r.path, "/"+r.plural)
 	if r.parent != nil {
-		path = "/" + r.parent.path + "/:parent" + path
+		all = "/" + r.parent.path + "/:parent" + all
 	}
-	g.GET(path, r.list)
-	g.GET(path+"/:id", r.show)
+	one := all + "/:id"
+	out := []route{{http.MethodGet, all, r.list}, {http.MethodGet, one, r.show}}
 	if r.decodeNew != nil {
-		g.POST(path, r.post)
+		out = append(out, route{http.MethodPost, all, r.post})
 	}
 	if r.decodeChange != nil {
-		g.PUT(path+"/:id", r.put)
+		out = append(out, route{http.MethodPut, one, r.put})
 	}
 	if r.marks != nil {
-		g.DELETE(path+"/:id", r.delete)
+		out = append(out, route{http.MethodDelete, one, r.delete})
 	}
+	return out
 }
 
 func (r *resource[M, In, Out]) list(c echo.Context) error {

@@ -2,9 +2,20 @@ package api
 
 import (
 	"fmt"
+	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 )
+
+// route is one call of the API.
+type route struct {
+	method, path string // as echo writes them; the path is below a version and a service
+	handle       echo.HandlerFunc
+}
+
+// collection is a resource without its types.
+type collection interface{ routes() []route }
 
 // routes mounts everything below both version prefixes, with and without /lbaas.
 func (s *Server) routes() {
@@ -12,25 +23,27 @@ func (s *Server) routes() {
 	if s.cfg.HealthcheckEnabled {
 		s.echo.Any("/healthcheck", s.healthcheck)
 	}
-	resources := s.resources()
+	lbaas, octavia := s.calls(), s.amphoraCalls()
 	for _, version := range []string{"/v2", "/v2.0"} {
 		for _, service := range []string{"", "/lbaas", "/octavia"} {
 			s.echo.GET(version+service, s.versionRoot)
 		}
-		for _, service := range []string{"", "/lbaas"} {
-			g := s.echo.Group(version + service)
-			for _, r := range resources {
-				r.mount(g)
-			}
-			s.extras(g)
-		}
-		s.amphoraCalls(s.echo.Group(version + "/octavia"))
+		s.mount(version, lbaas)
+		s.mount(version+"/lbaas", lbaas)
+		s.mount(version+"/octavia", octavia)
+	}
+}
+
+// mount adds calls below a prefix. The last of two with the same method and path counts.
+func (s *Server) mount(prefix string, routes []route) {
+	for _, r := range routes {
+		s.echo.Add(r.method, prefix+r.path, r.handle)
 	}
 }
 
 // resources are the collections of the API.
-func (s *Server) resources() []mounter {
-	return []mounter{
+func (s *Server) resources() []collection {
+	return []collection{
 		s.loadBalancers(),
 		s.listeners(),
 		s.pools(),
@@ -46,48 +59,62 @@ func (s *Server) resources() []mounter {
 	}
 }
 
+// calls are all calls but those on amphorae.
+func (s *Server) calls() []route {
+	var all []route
+	for _, r := range s.resources() {
+		all = append(all, r.routes()...)
+	}
+	return slices.Concat(all, s.extras(), s.workRoutes(), withoutID())
+}
+
 // extras are the calls that are not one of a collection's five.
-func (s *Server) extras(g *echo.Group) {
-	g.POST("/loadbalancers", s.createLoadBalancer)
-	g.DELETE("/loadbalancers/:id", s.deleteLoadBalancer)
-	g.GET("/loadbalancers/:id/status", s.statusTree)
-	g.GET("/loadbalancers/:id/statuses", s.statusTree)
-	g.GET("/loadbalancers/:id/stats", s.loadBalancerStats)
-	g.GET("/loadbalancers/:id/events", s.events)
-	g.PUT("/loadbalancers/:id/failover", s.failover)
-	g.GET("/loadbalancers/:id/work", s.work)
-	for action, steer := range workCalls {
-		g.PUT("/loadbalancers/:id/work/"+action, s.steer(action, steer))
+func (s *Server) extras() []route {
+	return []route{
+		{http.MethodPost, "/loadbalancers", s.createLoadBalancer},
+		{http.MethodDelete, "/loadbalancers/:id", s.deleteLoadBalancer},
+		{http.MethodGet, "/loadbalancers/:id/status", s.statusTree},
+		{http.MethodGet, "/loadbalancers/:id/statuses", s.statusTree},
+		{http.MethodGet, "/loadbalancers/:id/stats", s.loadBalancerStats},
+		{http.MethodGet, "/loadbalancers/:id/events", s.events},
+		{http.MethodPut, "/loadbalancers/:id/failover", s.failover},
+		{http.MethodGet, "/listeners/:id/stats", s.listenerStats},
+		{http.MethodPut, "/pools/:parent/members", s.updateMembers},
+		{http.MethodGet, "/quotas/:id", s.showQuota}, // never 404, so not the collection's
+		{http.MethodPut, "/quotas/:id", s.putQuota},
+		{http.MethodDelete, "/quotas/:id", s.deleteQuota},
+		{http.MethodGet, "/quotas/:id/default", s.defaultQuota},
+		{http.MethodGet, "/providers", s.providers},
+		{http.MethodGet, "/providers/:id/flavor_capabilities", s.capabilities("provider-flavor", "flavor_capabilities",
+			func(d *driver) []capability { return d.flavor })},
+		{http.MethodGet, "/providers/:id/availability_zone_capabilities", s.capabilities("provider-availability-zone",
+			"availability_zone_capabilities", func(d *driver) []capability { return d.zone })},
 	}
-	g.GET("/listeners/:id/stats", s.listenerStats)
-	g.PUT("/pools/:parent/members", s.updateMembers)
-	g.GET("/quotas/:id", s.showQuota) // never 404, so not the collection's
-	g.PUT("/quotas/:id", s.putQuota)
-	g.DELETE("/quotas/:id", s.deleteQuota)
-	g.GET("/quotas/:id/default", s.defaultQuota)
-	g.GET("/providers", s.providers)
-	g.GET("/providers/:id/flavor_capabilities", s.capabilities("provider-flavor", "flavor_capabilities",
-		func(d *driver) []capability { return d.flavor }))
-	g.GET("/providers/:id/availability_zone_capabilities", s.capabilities("provider-availability-zone",
-		"availability_zone_capabilities", func(d *driver) []capability { return d.zone }))
-	for _, plural := range []string{"loadbalancers", "listeners", "pools", "healthmonitors", "l7policies"} {
-		g.PUT("/"+plural, lacksID("id"))
-		g.DELETE("/"+plural, lacksID("id"))
-	}
+}
+
+// withoutID are the PUTs and DELETEs of whole collections, which only say what they lack.
+func withoutID() []route {
+	var out []route
 	for path, names := range map[string][2]string{ // of PUT and of DELETE
+		"/loadbalancers":            {"id", "id"},
+		"/listeners":                {"id", "id"},
+		"/pools":                    {"id", "id"},
+		"/pools/:parent/members":    {"", "id"}, // the PUT is a batch
+		"/healthmonitors":           {"id", "id"},
+		"/l7policies":               {"id", "id"},
+		"/l7policies/:parent/rules": {"id", "id"},
+		"/quotas":                   {"project_id", "project_id"},
 		"/flavors":                  {"id", "flavor_id"},
 		"/flavorprofiles":           {"id", "flavor_profile_id"},
 		"/availabilityzones":        {"name", "availability_zone_name"},
 		"/availabilityzoneprofiles": {"id", "availability_zone_profile_id"},
 	} {
-		g.PUT(path, lacksID(names[0]))
-		g.DELETE(path, lacksID(names[1]))
+		if names[0] != "" {
+			out = append(out, route{http.MethodPut, path, lacksID(names[0])})
+		}
+		out = append(out, route{http.MethodDelete, path, lacksID(names[1])})
 	}
-	g.DELETE("/pools/:parent/members", lacksID("id"))
-	g.PUT("/l7policies/:parent/rules", lacksID("id"))
-	g.DELETE("/l7policies/:parent/rules", lacksID("id"))
-	g.PUT("/quotas", lacksID("project_id"))
-	g.DELETE("/quotas", lacksID("project_id"))
+	return out
 }
 
 // lacksID answers a PUT or DELETE of a whole collection.

@@ -197,6 +197,15 @@ var workCalls = map[string]workCall{
 	"cancel": func(ctx context.Context, c *change) error { return c.cancel(ctx) },
 }
 
+// workRoutes are the calls on the work on a load balancer.
+func (s *Server) workRoutes() []route {
+	out := []route{{http.MethodGet, "/loadbalancers/:id/work", s.work}}
+	for action, do := range workCalls {
+		out = append(out, route{http.MethodPut, "/loadbalancers/:id/work/" + action, s.steer(action, do)})
+	}
+	return out
+}
+
 // steer answers PUT …/work/{action}.
 func (s *Server) steer(action string, do workCall) echo.HandlerFunc {
 	return func(c echo.Context) error {
