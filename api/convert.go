@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -26,6 +27,7 @@ func (o *object) text(name string, maxLen int) field[string] {
 // Python's syntax, so the match is a function.
 type pattern struct {
 	source string
+	shown  string // for the description, when the source has what not everybody's syntax has
 	match  func(string) bool
 }
 
@@ -34,98 +36,133 @@ func (o *object) textLike(name string, minLen, maxLen int, p pattern) field[stri
 	return read(o, name, textOf(minLen, maxLen, &p))
 }
 
-func (o *object) uuid(name string) field[string] { return read(o, name, uuidOf) }
+func (o *object) uuid(name string) field[string] { return read(o, name, uuidForm) }
 
 func (o *object) integer(name string, lowest, highest int) field[int] {
-	return read(o, name, func(raw json.RawMessage) (int, error) {
-		n, err := integerOf(raw)
-		switch {
-		case err != nil:
-			return 0, err
-		case n < lowest:
-			return 0, wrongValue(fmt.Sprintf("Value should be greater or equal to %d", lowest))
-		case n > highest && highest != unbounded:
-			return 0, wrongValue(fmt.Sprintf("Value should be lower or equal to %d", highest))
-		}
-		return min(n, unbounded), nil
+	return read(o, name, form[int]{
+		convert: func(raw json.RawMessage) (int, error) {
+			n, err := integerOf(raw)
+			switch {
+			case err != nil:
+				return 0, err
+			case n < lowest:
+				return 0, wrongValue(fmt.Sprintf("Value should be greater or equal to %d", lowest))
+			case n > highest && highest != unbounded:
+				return 0, wrongValue(fmt.Sprintf("Value should be lower or equal to %d", highest))
+			}
+			return min(n, unbounded), nil
+		},
+		schema: func() *schema {
+			s := &schema{Type: types{"integer"}, Minimum: &lowest}
+			if highest != unbounded {
+				s.Maximum = &highest
+			}
+			return s
+		},
 	})
 }
 
-func (o *object) boolean(name string) field[bool] { return read(o, name, booleanOf) }
+func (o *object) boolean(name string) field[bool] {
+	return read(o, name, form[bool]{booleanOf, func() *schema { return &schema{Type: types{"boolean"}} }})
+}
 
 // enum reads one of some words.
 func (o *object) enum(name string, values ...string) field[string] {
-	return read(o, name, func(raw json.RawMessage) (string, error) {
-		var s string
-		if json.Unmarshal(raw, &s) != nil || !slices.Contains(values, s) {
-			return "", wrongValue("Value should be one of: " + strings.Join(values, ", "))
-		}
-		return s, nil
+	return read(o, name, form[string]{
+		convert: func(raw json.RawMessage) (string, error) {
+			var s string
+			if json.Unmarshal(raw, &s) != nil || !slices.Contains(values, s) {
+				return "", wrongValue("Value should be one of: " + strings.Join(values, ", "))
+			}
+			return s, nil
+		},
+		schema: oneOf("string", values...),
 	})
 }
 
 // httpVersion reads 1.0 or 1.1, as a number or as text.
 func (o *object) httpVersion(name string) field[float64] {
-	return read(o, name, func(raw json.RawMessage) (float64, error) {
-		v, err := strconv.ParseFloat(strings.TrimSpace(pyStr(raw)), 64)
-		if err != nil || (v != 1.0 && v != 1.1) {
-			return 0, wrongValue("Value should be one of: 1.0, 1.1")
-		}
-		return v, nil
+	return read(o, name, form[float64]{
+		convert: func(raw json.RawMessage) (float64, error) {
+			v, err := strconv.ParseFloat(strings.TrimSpace(pyStr(raw)), 64)
+			if err != nil || (v != 1.0 && v != 1.1) {
+				return 0, wrongValue("Value should be one of: 1.0, 1.1")
+			}
+			return v, nil
+		},
+		schema: httpVersions,
 	})
 }
 
-func (o *object) address(name string) field[string] { return read(o, name, addressOf) }
+func (o *object) address(name string) field[string] {
+	return read(o, name, form[string]{addressOf, func() *schema {
+		return &schema{Type: types{"string"}, AnyOf: []*schema{{Format: "ipv4"}, {Format: "ipv6"}}}
+	}})
+}
 
 func (o *object) urlPath(name string) field[string] {
-	return read(o, name, func(raw json.RawMessage) (string, error) {
-		const bad = wrongValue("Value must be a valid URL Path string")
-		var s string
-		if json.Unmarshal(raw, &s) != nil || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") {
-			return "", bad
-		}
-		if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-			return "", bad
-		}
-		return s, nil
-	})
+	return read(o, name, form[string]{urlPathOf, func() *schema {
+		return &schema{Type: types{"string"}, Pattern: `^/([^/\s\x00-\x1f\x7f-\x9f][^\s\x00-\x1f\x7f-\x9f]*)?$`}
+	}})
 }
+
+func urlPathOf(raw json.RawMessage) (string, error) {
+	const bad = wrongValue("Value must be a valid URL Path string")
+	var s string
+	if json.Unmarshal(raw, &s) != nil || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") {
+		return "", bad
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		return "", bad
+	}
+	return s, nil
+}
+
+// highestURL bounds a URL, in characters.
+const highestURL = 255
 
 // url reads an http or https URL.
 func (o *object) url(name string) field[string] {
-	return read(o, name, func(raw json.RawMessage) (string, error) {
-		const bad = wrongValue("Value must be a valid URL string")
-		var s string
-		if json.Unmarshal(raw, &s) != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || (r >= 0x7f && r <= 0x9f) }) {
-			return "", bad
-		}
-		if utf8.RuneCountInString(s) > 255 {
-			return "", wrongValue("Value should have a maximum character requirement of 255")
-		}
-		u, err := url.Parse(s)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			return "", bad
-		}
-		return s, nil
-	})
+	return read(o, name, form[string]{urlOf, func() *schema {
+		return &schema{Type: types{"string"}, Format: "uri", Pattern: "^https?://", MaxLength: highestURL}
+	}})
+}
+
+func urlOf(raw json.RawMessage) (string, error) {
+	const bad = wrongValue("Value must be a valid URL string")
+	var s string
+	if json.Unmarshal(raw, &s) != nil || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || (r >= 0x7f && r <= 0x9f) }) {
+		return "", bad
+	}
+	if utf8.RuneCountInString(s) > highestURL {
+		return "", wrongValue(fmt.Sprintf("Value should have a maximum character requirement of %d", highestURL))
+	}
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return "", bad
+	}
+	return s, nil
 }
 
 // list reads a JSON array; an element that is wrong is reported with the whole list.
-func list[T any](o *object, name string, convert func(json.RawMessage) (T, error)) field[[]T] {
-	return read(o, name, func(raw json.RawMessage) ([]T, error) {
-		items, err := elements(raw)
-		if err != nil {
-			return nil, err
-		}
-		out := make([]T, 0, len(items))
-		for _, item := range items {
-			v, err := convert(item)
+func list[T any](o *object, name string, of form[T]) field[[]T] {
+	return read(o, name, form[[]T]{
+		convert: func(raw json.RawMessage) ([]T, error) {
+			items, err := elements(raw)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, v)
-		}
-		return out, nil
+			out := make([]T, 0, len(items))
+			for _, item := range items {
+				v, err := of.convert(item)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, v)
+			}
+			return out, nil
+		},
+		schema: func() *schema { return &schema{Type: types{"array"}, Items: of.schema()} },
 	})
 }
 
@@ -136,56 +173,67 @@ func (o *object) texts(name string, maxLen int) field[[]string] {
 // tags reads a list of tags; a repeated one counts once.
 func (o *object) tags() field[[]string] { return o.texts("tags", 255) }
 
-func (o *object) uuids(name string) field[[]string] { return list(o, name, uuidOf) }
+func (o *object) uuids(name string) field[[]string] { return list(o, name, uuidForm) }
 
 func (o *object) alpn(name string) field[[]string] {
-	return list(o, name, func(raw json.RawMessage) (string, error) {
-		var s string
-		if json.Unmarshal(raw, &s) != nil || !slices.Contains(alpnIDs, s) {
-			return "", wrongValue("Value should be a valid ALPN protocol ID")
-		}
-		return s, nil
-	})
+	return list(o, name, form[string]{alpnOf, oneOf("string", alpnIDs...)})
+}
+
+func alpnOf(raw json.RawMessage) (string, error) {
+	var s string
+	if json.Unmarshal(raw, &s) != nil || !slices.Contains(alpnIDs, s) {
+		return "", wrongValue("Value should be a valid ALPN protocol ID")
+	}
+	return s, nil
 }
 
 // cidrs reads a list of networks, masked and with their prefix length.
 func (o *object) cidrs(name string) field[[]string] {
-	return list(o, name, func(raw json.RawMessage) (string, error) {
-		var s string
-		if json.Unmarshal(raw, &s) == nil {
-			if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-				return netip.PrefixFrom(a, a.BitLen()).String(), nil
-			}
-			if p, err := netip.ParsePrefix(s); err == nil {
-				return p.Masked().String(), nil
-			}
+	return list(o, name, form[string]{cidrOf, func() *schema {
+		return &schema{Type: types{"string"}, Pattern: `^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`}
+	}})
+}
+
+func cidrOf(raw json.RawMessage) (string, error) {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+			return netip.PrefixFrom(a, a.BitLen()).String(), nil
 		}
-		return "", wrongValue("Value should be IPv4 or IPv6 CIDR format")
-	})
+		if p, err := netip.ParsePrefix(s); err == nil {
+			return p.Masked().String(), nil
+		}
+	}
+	return "", wrongValue("Value should be IPv4 or IPv6 CIDR format")
 }
 
 // dict reads an object whose values are text.
 func (o *object) dict(name string, maxLen int) field[map[string]string] {
-	return read(o, name, func(raw json.RawMessage) (map[string]string, error) {
-		var items map[string]json.RawMessage
-		if json.Unmarshal(raw, &items) != nil {
-			return nil, wrongBody("Value not a valid dict: " + pyStr(raw))
-		}
-		out := map[string]string{}
-		for k, v := range items {
-			s, err := textOf(0, maxLen, nil)(v)
-			if err != nil {
-				return nil, err
+	text := textOf(0, maxLen, nil)
+	return read(o, name, form[map[string]string]{
+		convert: func(raw json.RawMessage) (map[string]string, error) {
+			var items map[string]json.RawMessage
+			if json.Unmarshal(raw, &items) != nil {
+				return nil, wrongBody("Value not a valid dict: " + pyStr(raw))
 			}
-			out[k] = s
-		}
-		return out, nil
+			out := map[string]string{}
+			for k, v := range items {
+				s, err := text.convert(v)
+				if err != nil {
+					return nil, err
+				}
+				out[k] = s
+			}
+			return out, nil
+		},
+		schema: func() *schema { return &schema{Type: types{"object"}, Additional: text.schema()} },
 	})
 }
 
 // projectID reads project_id and its alias tenant_id, which wins.
 func (o *object) projectID() field[string] {
 	project, tenant := o.text("project_id", 36), o.text("tenant_id", 36)
+	o.deprecate("tenant_id")
 	if tenant.set {
 		return tenant
 	}
@@ -200,23 +248,34 @@ func elements(raw json.RawMessage) ([]json.RawMessage, error) {
 	return items, nil
 }
 
-func textOf(minLen, maxLen int, p *pattern) func(json.RawMessage) (string, error) {
-	return func(raw json.RawMessage) (string, error) {
-		var s string
-		if isNull(raw) || json.Unmarshal(raw, &s) != nil {
-			return "", wrongValue("Value should be string")
-		}
-		switch n := utf8.RuneCountInString(s); {
-		case n < minLen:
-			return "", wrongValue(fmt.Sprintf("Value should have a minimum character requirement of %d", minLen))
-		case n > maxLen:
-			return "", wrongValue(fmt.Sprintf("Value should have a maximum character requirement of %d", maxLen))
-		case p != nil && !p.match(s):
-			return "", wrongValue("Value should match the pattern " + p.source)
-		}
-		return s, nil
+func textOf(minLen, maxLen int, p *pattern) form[string] {
+	return form[string]{
+		convert: func(raw json.RawMessage) (string, error) {
+			var s string
+			if isNull(raw) || json.Unmarshal(raw, &s) != nil {
+				return "", wrongValue("Value should be string")
+			}
+			switch n := utf8.RuneCountInString(s); {
+			case n < minLen:
+				return "", wrongValue(fmt.Sprintf("Value should have a minimum character requirement of %d", minLen))
+			case n > maxLen:
+				return "", wrongValue(fmt.Sprintf("Value should have a maximum character requirement of %d", maxLen))
+			case p != nil && !p.match(s):
+				return "", wrongValue("Value should match the pattern " + p.source)
+			}
+			return s, nil
+		},
+		schema: func() *schema {
+			s := &schema{Type: types{"string"}, MinLength: minLen, MaxLength: maxLen}
+			if p != nil {
+				s.Pattern = cmp.Or(p.shown, p.source)
+			}
+			return s
+		},
 	}
 }
+
+var uuidForm = form[string]{uuidOf, formatted("uuid")}
 
 func uuidOf(raw json.RawMessage) (string, error) {
 	var s string

@@ -22,13 +22,16 @@ func (d document) wrong(reason string) *Fault {
 }
 
 // object reads the attributes of one JSON object. Each read names an attribute that may be
-// there; the first failure is kept, and every later read returns its zero value.
+// there; the first failure is kept, and every later read returns its zero value. When there is
+// a description to fill, nothing is read, and each attribute that would be is noted.
 type object struct {
 	doc   document
 	path  string // as in "Unknown attribute for argument <path>: …"
 	raw   map[string]json.RawMessage
 	known map[string]bool
 	err   *Fault
+
+	described *schema // nil when reading
 }
 
 // wrongBody says that a conversion failed in the way upstream reports with the whole body.
@@ -101,13 +104,21 @@ func (o *object) done() error {
 
 // need makes the attribute's absence a fault.
 func (o *object) need(name string) {
+	if o.described != nil {
+		o.described.Required = append(o.described.Required, name)
+		return
+	}
 	if _, ok := o.raw[name]; !ok && o.err == nil {
 		o.err = missing(name)
 	}
 }
 
 // read converts one attribute.
-func read[T any](o *object, name string, convert func(json.RawMessage) (T, error)) field[T] {
+func read[T any](o *object, name string, as form[T]) field[T] {
+	if o.described != nil {
+		o.described.Properties[name] = as.schema().orNull()
+		return field[T]{}
+	}
 	o.known[name] = true
 	raw, ok := o.raw[name]
 	if !ok || o.err != nil {
@@ -116,7 +127,7 @@ func read[T any](o *object, name string, convert func(json.RawMessage) (T, error
 	if isNull(raw) {
 		return field[T]{set: true, null: true}
 	}
-	v, err := convert(raw)
+	v, err := as.convert(raw)
 	if err != nil {
 		o.err = o.fault(name, raw, err)
 		return field[T]{}
@@ -139,24 +150,28 @@ func (o *object) fault(name string, raw json.RawMessage, err error) *Fault {
 
 // nested reads an attribute that is an object.
 func nested[T any](o *object, name string, decode func(*object) T) field[T] {
-	return read(o, name, func(raw json.RawMessage) (T, error) {
-		var zero T
-		inner, err := newObject(o.doc, o.path+"."+name, raw)
-		if err != nil {
-			return zero, err
-		}
-		v := decode(inner)
-		if err := inner.done(); err != nil {
-			return zero, err
-		}
-		return v, nil
+	return read(o, name, form[T]{
+		convert: func(raw json.RawMessage) (T, error) {
+			var zero T
+			inner, err := newObject(o.doc, o.path+"."+name, raw)
+			if err != nil {
+				return zero, err
+			}
+			v := decode(inner)
+			if err := inner.done(); err != nil {
+				return zero, err
+			}
+			return v, nil
+		},
+		schema: func() *schema { return describe(decode) },
 	})
 }
 
 // nestedList reads an attribute that is a list of objects. Null elements are refused.
 func nestedList[T any](o *object, name string, decode func(*object) T) field[[]T] {
-	return read(o, name, func(raw json.RawMessage) ([]T, error) {
-		return decodeList(o.doc, o.path+"."+name, raw, decode)
+	return read(o, name, form[[]T]{
+		convert: func(raw json.RawMessage) ([]T, error) { return decodeList(o.doc, o.path+"."+name, raw, decode) },
+		schema:  func() *schema { return &schema{Type: types{"array"}, Items: describe(decode)} },
 	})
 }
 
@@ -208,9 +223,12 @@ func (o *object) refuse(detail string) {
 	}
 }
 
-// refuseNull is for attributes that must have a value.
-func (o *object) refuseNull(name string) {
-	if o.err == nil {
-		o.err = notAnOption("None", name)
+// refuseNull is for attributes that must have a value once they are there.
+func (o *object) refuseNull(names ...string) {
+	o.notNull(names...)
+	for _, name := range names {
+		if raw, ok := o.raw[name]; ok && o.err == nil && isNull(raw) {
+			o.err = notAnOption("None", name)
+		}
 	}
 }

@@ -19,7 +19,10 @@ func profileBody(data string, needed bool) func(*object) profileIn {
 			o.need("name")
 			o.need("provider_name")
 			o.need(data)
+		} else {
+			o.notNull("name")
 		}
+		o.notNull("provider_name", data)
 		return in
 	}
 }
@@ -150,11 +153,15 @@ func decodeFlavor(o *object) flavorIn {
 	in := flavorIn{o.text("name", 255), o.text("description", 255), o.boolean("enabled"), o.uuid("flavor_profile_id")}
 	o.need("name")
 	o.need("flavor_profile_id")
+	o.notNull("flavor_profile_id", "enabled")
+	o.defaults(map[string]any{"enabled": true})
 	return in
 }
 
 func decodeFlavorChange(o *object) flavorIn {
-	return flavorIn{name: o.text("name", 255), description: o.text("description", 255), enabled: o.boolean("enabled")}
+	in := flavorIn{name: o.text("name", 255), description: o.text("description", 255), enabled: o.boolean("enabled")}
+	o.notNull("enabled")
+	return in
 }
 
 type flavorOut struct {

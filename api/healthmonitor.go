@@ -33,6 +33,7 @@ var (
 	domainLabel = regexp.MustCompile(`^_?[A-Za-z0-9-]{1,63}$`)
 	domainRule  = pattern{
 		source: `^(?=.{1,253}\.?$)(?:(?!-|[^.]+_)[A-Za-z0-9-_]{1,63}(?<!-)(?:\.|$))+$`,
+		shown:  `^(_?[A-Za-z0-9]([A-Za-z0-9-]{0,60}[A-Za-z0-9])?(\.|$))+$`,
 		match:  isDomainName,
 	}
 )
@@ -65,6 +66,7 @@ func decodeMonitor(o *object) monitorIn {
 	o.projectID() // accepted and ignored: the load balancer's counts
 	o.need("pool_id")
 	in.poolID = o.uuid("pool_id")
+	o.notNull("pool_id")
 	return in
 }
 
@@ -75,16 +77,16 @@ func decodeNestedMonitor(o *object) monitorIn {
 	kind := o.enum("type", monitorTypes...)
 	in := decodeMonitorChange(o)
 	in.kind = kind
-	if in.fall.null {
-		o.refuseNull("max_retries_down")
-	}
+	o.refuseNull("max_retries_down")
+	o.notNull("type")
+	o.defaults(map[string]any{"admin_state_up": true, "max_retries_down": 3})
 	return in
 }
 
 func decodeMonitorPut(o *object) monitorIn { return decodeMonitorChange(o) }
 
 func decodeMonitorChange(o *object) monitorIn {
-	return monitorIn{
+	in := monitorIn{
 		name: o.text("name", 255), delay: o.integer("delay", 0, unbounded), timeout: o.integer("timeout", 0, unbounded),
 		rise: o.integer("max_retries", 1, 10), fall: o.integer("max_retries_down", 1, 10),
 		httpMethod: o.enum("http_method", httpMethods...), urlPath: o.urlPath("url_path"),
@@ -92,6 +94,8 @@ func decodeMonitorChange(o *object) monitorIn {
 		tags: o.tags(), httpVersion: o.httpVersion("http_version"),
 		domain: o.textLike("domain_name", 1, 255, domainRule),
 	}
+	o.notNull("delay", "timeout", "max_retries")
+	return in
 }
 
 type monitorOut struct {
@@ -117,6 +121,9 @@ type monitorOut struct {
 	HTTPVersion        *httpVersion `json:"http_version"`
 	DomainName         *string      `json:"domain_name"`
 }
+
+// httpVersions is the description of both.
+var httpVersions = oneOf("number", httpVersion(1.0), httpVersion(1.1))
 
 // httpVersion is 1.0 or 1.1 and always shows its fraction.
 type httpVersion float64

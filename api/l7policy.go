@@ -20,6 +20,11 @@ const (
 // defaultRedirectCode is the HTTP status of a redirect unless the user says another.
 const defaultRedirectCode = 302
 
+var (
+	redirectCodes  = []int{301, 302, 303, 307, 308}
+	policyDefaults = map[string]any{"admin_state_up": true}
+)
+
 // policyIn is the body of an L7 policy POST or PUT, or a policy inside a load balancer POST.
 type policyIn struct {
 	name, description, listenerID, action field[string]
@@ -41,6 +46,9 @@ func decodePolicy(o *object) policyIn {
 	if rules := nestedList(o, "rules", decodeRule); len(rules.value) > 0 {
 		o.refuse("rules can only be created with their load balancer, or one by one")
 	}
+	o.hide("rules")
+	o.notNull("listener_id")
+	o.defaults(policyDefaults)
 	return in
 }
 
@@ -49,6 +57,7 @@ func decodeNestedPolicy(o *object) policyIn {
 	in := decodePolicyCommon(o)
 	in.pool = nested(o, "redirect_pool", decodeNestedPool)
 	in.rules = nestedList(o, "rules", decodeNestedRule)
+	o.defaults(policyDefaults)
 	return in
 }
 
@@ -59,22 +68,27 @@ func decodePolicyChange(o *object) policyIn {
 }
 
 func decodePolicyCommon(o *object) policyIn {
-	return policyIn{
+	in := policyIn{
 		name: o.text("name", 255), description: o.text("description", 255), adminUp: o.boolean("admin_state_up"),
 		action: o.enum("action", actionReject, actionURL, actionPool, actionPrefix),
 		url:    o.url("redirect_url"), prefix: o.url("redirect_prefix"), code: o.redirectCode("redirect_http_code"),
 		position: o.integer("position", 1, math.MaxInt32), tags: o.tags(),
 	}
+	o.notNull("action")
+	return in
 }
 
 // redirectCode reads the HTTP status of a redirect.
 func (o *object) redirectCode(name string) field[int] {
-	return read(o, name, func(raw json.RawMessage) (int, error) {
-		n, err := integerOf(raw)
-		if err != nil || !slices.Contains([]int{301, 302, 303, 307, 308}, n) {
-			return 0, wrongValue("Value should be one of: 301, 302, 303, 307, 308")
-		}
-		return n, nil
+	return read(o, name, form[int]{
+		convert: func(raw json.RawMessage) (int, error) {
+			n, err := integerOf(raw)
+			if err != nil || !slices.Contains(redirectCodes, n) {
+				return 0, wrongValue("Value should be one of: 301, 302, 303, 307, 308")
+			}
+			return n, nil
+		},
+		schema: oneOf("integer", redirectCodes...),
 	})
 }
 

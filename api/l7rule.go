@@ -49,29 +49,30 @@ type ruleIn struct {
 
 func decodeRule(o *object) ruleIn {
 	o.projectID() // accepted and ignored: the load balancer's counts
-	needRule(o)
-	return decodeRuleWith(o, oneLine)
+	return decodeNewRule(o, oneLine)
 }
 
-func decodeNestedRule(o *object) ruleIn {
-	needRule(o)
-	return decodeRuleWith(o, anyText)
-}
+func decodeNestedRule(o *object) ruleIn { return decodeNewRule(o, anyText) }
 
 func decodeRulePut(o *object) ruleIn { return decodeRuleWith(o, oneLine) }
 
-func needRule(o *object) {
+func decodeNewRule(o *object, p pattern) ruleIn {
 	for _, name := range []string{"type", "compare_type", "value"} {
 		o.need(name)
 	}
+	in := decodeRuleWith(o, p)
+	o.defaults(map[string]any{"admin_state_up": true, "invert": false})
+	return in
 }
 
 func decodeRuleWith(o *object, p pattern) ruleIn {
-	return ruleIn{
+	in := ruleIn{
 		kind: o.enum("type", ruleTypes...), compare: o.enum("compare_type", ruleCompares...),
 		key: o.textLike("key", 0, 255, p), value: o.textLike("value", 0, 255, p), invert: o.boolean("invert"),
 		adminUp: o.boolean("admin_state_up"), tags: o.tags(),
 	}
+	o.notNull("type", "compare_type", "value")
+	return in
 }
 
 type ruleOut struct {

@@ -35,6 +35,8 @@ func decodeListener(o *object) listenerIn {
 	if in.defaultPool.given() || len(in.policies.value) > 0 {
 		o.refuse("default_pool and l7policies can only be created with their load balancer")
 	}
+	o.hide("default_pool", "l7policies")
+	o.notNull("loadbalancer_id")
 	return in
 }
 
@@ -52,6 +54,11 @@ func decodeListenerIdentity(o *object, in *listenerIn) {
 	in.port = o.integer("protocol_port", 1, 65535)
 	in.defaultPool = nested(o, "default_pool", decodeNestedPool)
 	in.policies = nestedList(o, "l7policies", decodeNestedPolicy)
+	o.notNull("protocol", "protocol_port")
+	o.defaults(map[string]any{
+		"admin_state_up": true, "connection_limit": -1, "client_authentication": "NONE", "insert_headers": map[string]string{},
+		"hsts_include_subdomains": false, "hsts_preload": false,
+	})
 }
 
 func decodeListenerChange(o *object) listenerIn {

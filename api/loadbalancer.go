@@ -34,6 +34,7 @@ func decodeLoadBalancer(o *object) loadBalancerIn {
 	in.zone = o.text("availability_zone", 255)
 	in.listeners = nestedList(o, "listeners", decodeNestedListener)
 	in.pools = nestedList(o, "pools", decodeNestedPool)
+	o.defaults(map[string]any{"admin_state_up": true})
 	return in
 }
 
@@ -49,6 +50,7 @@ func decodeAdditionalVIP(o *object) AdditionalVIP {
 	o.need("subnet_id")
 	v := AdditionalVIP{SubnetID: o.uuid("subnet_id").value, Address: o.address("ip_address").value}
 	o.uuid("port_id") // accepted and ignored, as upstream does
+	o.notNull("subnet_id")
 	return v
 }
 

@@ -38,14 +38,8 @@ func decodeNestedMember(o *object) memberIn {
 	in.port = o.integer("protocol_port", 1, 65535)
 	in.subnetID = o.uuid("subnet_id")
 	in.sriov = o.boolean("request_sriov")
-	switch {
-	case in.address.null:
-		o.refuseNull("address")
-	case in.port.null:
-		o.refuseNull("protocol_port")
-	case in.backup.null:
-		o.refuseNull("backup")
-	}
+	o.refuseNull("address", "protocol_port", "backup")
+	o.defaults(map[string]any{"admin_state_up": true, "weight": 1, "backup": false, "request_sriov": false})
 	return in
 }
 

@@ -34,7 +34,9 @@ type persistenceIn struct {
 
 func decodePersistence(o *object) persistenceIn {
 	o.need("type")
-	return decodePersistenceChange(o)
+	in := decodePersistenceChange(o)
+	o.notNull("type")
+	return in
 }
 
 func decodePersistenceChange(o *object) persistenceIn {

@@ -11,6 +11,8 @@ var (
 		protocolTCP, protocolHTTP, protocolHTTPS, protocolProxy, protocolProxyV2, protocolUDP, protocolSCTP,
 	}
 	algorithms = []string{"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP", "SOURCE_IP_PORT"}
+
+	poolDefaults = map[string]any{"admin_state_up": true, "tls_enabled": false}
 )
 
 // poolIn is the body of a pool POST or PUT, or a pool inside a load balancer POST.
@@ -37,6 +39,9 @@ func decodePool(o *object) poolIn {
 	if len(in.members.value) > 0 || in.monitor.given() {
 		o.refuse("members and healthmonitor can only be created with their load balancer")
 	}
+	o.hide("members", "healthmonitor")
+	o.notNull("protocol", "lb_algorithm")
+	o.defaults(poolDefaults)
 	return in
 }
 
@@ -45,10 +50,15 @@ func decodeNestedPool(o *object) poolIn {
 	in.protocol = o.enum("protocol", poolProtocols...)
 	in.members = nestedList(o, "members", decodeNestedMember)
 	in.monitor = nested(o, "healthmonitor", decodeNestedMonitor)
+	o.defaults(poolDefaults)
 	return in
 }
 
-func decodePoolPut(o *object) poolIn { return decodePoolChange(o, decodePersistenceChange) }
+func decodePoolPut(o *object) poolIn {
+	in := decodePoolChange(o, decodePersistenceChange)
+	o.notNull("lb_algorithm", "tls_enabled")
+	return in
+}
 
 func decodePoolChange(o *object, persistence func(*object) persistenceIn) poolIn {
 	return poolIn{

@@ -109,11 +109,15 @@ func decodeZone(o *object) zoneIn {
 	in := zoneIn{o.text("name", 255), o.text("description", 255), o.boolean("enabled"), o.uuid("availability_zone_profile_id")}
 	o.need("name")
 	o.need("availability_zone_profile_id")
+	o.notNull("name", "availability_zone_profile_id", "enabled")
+	o.defaults(map[string]any{"enabled": true})
 	return in
 }
 
 func decodeZoneChange(o *object) zoneIn {
-	return zoneIn{description: o.text("description", 255), enabled: o.boolean("enabled")}
+	in := zoneIn{description: o.text("description", 255), enabled: o.boolean("enabled")}
+	o.notNull("enabled")
+	return in
 }
 
 type zoneOut struct {
