@@ -40,6 +40,7 @@ type Config struct {
 	Glance            Glance            `group:"glance"`
 	Neutron           Neutron           `group:"neutron"`
 	Certificates      Certificates      `group:"certificates"`
+	KeyManager        KeyManager        `group:"key_manager"`
 	Networking        Networking        `group:"networking"`
 	Compute           Compute           `group:"compute"`
 	ControllerWorker  ControllerWorker  `group:"controller_worker"`

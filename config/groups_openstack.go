@@ -97,3 +97,8 @@ type Certificates struct {
 	CertValidityTime         time.Duration `opt:"cert_validity_time" default:"2592000"`                                                                                                     // Lifetime of amphorae's certificates.
 	StoragePath              string        `opt:"storage_path" default:"/var/lib/octavia/certificates/" env:"OS_OCTAVIA_TLS_STORAGE"`                                                       // Directory of local_cert_manager.
 }
+
+// KeyManager is [key_manager], Castellan's, for castellan_cert_manager.
+type KeyManager struct {
+	Backend string `opt:"backend" old:"api_class" default:"barbican"` // Where Castellan keeps secrets; only barbican is supported.
+}

@@ -11,7 +11,7 @@ import (
 // passed over without a warning.
 var foreignGroups = []string{
 	"audit", "audit_middleware_notifications", "barbican", "cinder", "cors", "driver_agent", "healthcheck",
-	"key_manager", "oslo_concurrency", "oslo_limit", "oslo_messaging", "oslo_messaging_amqp",
+	"oslo_concurrency", "oslo_limit", "oslo_messaging", "oslo_messaging_amqp",
 	"oslo_messaging_kafka", "oslo_messaging_notifications", "oslo_messaging_rabbit", "oslo_reports",
 	"profiler", "task_flow", "vault",
 }
@@ -31,6 +31,7 @@ var foreignKeys = map[string][]string{
 	"keystone_authtoken": {"memcache*", "*"},
 	"service_auth":       {"*"},
 	"neutron":            {"*"},
+	"key_manager":        {"*"},
 	"controller_worker":  {"distributor_driver"},
 	"haproxy_amphora":    {"respawn_count", "respawn_interval"},
 	"oslo_policy":        {"remote_*", "policy_default_rule"},

@@ -53,14 +53,19 @@ func (b *Barbican) Bundle(ctx context.Context, ref string) (Bundle, error) {
 			return Bundle{}, err
 		}
 		bundle, err := p.bundle()
-		return bundle, wrong(ref, err)
+		return bundle, wrong(ref, Unfit, err)
 	}
+	return b.pkcs12(ctx, ref, id)
+}
+
+// pkcs12 reads a secret that holds all of a certificate.
+func (b *Barbican) pkcs12(ctx context.Context, ref, id string) (Bundle, error) {
 	data, err := b.payload(ctx, ref, id)
 	if err != nil {
 		return Bundle{}, err
 	}
 	bundle, err := parsePKCS12(data)
-	return bundle, wrong(ref, err)
+	return bundle, wrong(ref, Unreadable, err)
 }
 
 // Secret implements Manager.
@@ -140,8 +145,8 @@ func (b *Barbican) container(ctx context.Context, ref, id string) (parts, error)
 	return p, nil
 }
 
-// Admit adds the service's user to the readers of a secret, or of all secrets of a container, as the
-// user of the token.
+// Admit adds the service's user to the readers of a secret, or of a container and all its secrets, as
+// the user of the token. Readers stay when the reference goes: another may need them.
 func (b *Barbican) Admit(ctx context.Context, userToken, ref string) error {
 	kind, id, err := locate(ref)
 	if err != nil || userToken == "" {
@@ -153,27 +158,27 @@ func (b *Barbican) Admit(ctx context.Context, userToken, ref string) error {
 	if err != nil {
 		return err
 	}
-	if kind == secrets {
-		return b.admitTo(ctx, as, me, ref, id)
+	if err := b.admitTo(ctx, as, me, ref, kind, id); err != nil || kind == secrets {
+		return err
 	}
 	members, err := b.members(ctx, as, ref, id)
 	if err != nil {
 		return err
 	}
 	for _, m := range members {
-		_, id, err := locate(m.Ref)
+		kind, id, err := locate(m.Ref)
 		if err != nil {
 			return err
 		}
-		if err := b.admitTo(ctx, as, me, ref, id); err != nil {
+		if err := b.admitTo(ctx, as, me, ref, kind, id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *Barbican) admitTo(ctx context.Context, as cloud.Service, me, ref, id string) error {
-	path := secrets + "/" + cloud.ID(id) + "/acl"
+func (b *Barbican) admitTo(ctx context.Context, as cloud.Service, me, ref, kind, id string) error {
+	path := kind + "/" + cloud.ID(id) + "/acl"
 	var acl map[string]json.RawMessage
 	err := as.Do(ctx, cloud.Call{Op: "read ACL", Method: http.MethodGet, Path: path, Out: &acl})
 	if err != nil {

@@ -2,19 +2,11 @@ package secret
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
-	"fmt"
 	"io/fs"
-	"math/big"
 	"os"
 	"path"
 	"path/filepath"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -43,7 +35,7 @@ func (l *Local) Bundle(_ context.Context, ref string) (Bundle, error) {
 		*file.into = content
 	}
 	b, err := p.bundle()
-	return b, wrong(ref, err)
+	return b, wrong(ref, Unfit, err)
 }
 
 // Secret reads <uuid>.crt.
@@ -76,46 +68,12 @@ func absent(ref string, err error) error {
 }
 
 // wrong is the error for what was read and cannot be used; nil for nil.
-func wrong(ref string, err error) error {
+func wrong(ref string, kind Kind, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, errNameless):
-		return &Error{Ref: ref, Kind: Nameless, Reason: err.Error()}
+		kind = Nameless
 	}
-	return &Error{Ref: ref, Kind: Unreadable, Reason: err.Error()}
+	return &Error{Ref: ref, Kind: kind, Reason: err.Error()}
 }
-
-// Noop is upstream's noop_cert_manager: one certificate for every reference.
-type Noop struct{ bundle Bundle }
-
-// NewNoop makes its certificate.
-func NewNoop(now time.Time) (*Noop, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "noop.example.com"}, DNSNames: []string{"noop.example.com"},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
-	}
-	b := Bundle{Certificate: encode(typeCertificate, der), NotAfter: template.NotAfter, Names: template.DNSNames}
-	if b.Key, err = encodeKey(key); err != nil {
-		return nil, err
-	}
-	return &Noop{b}, nil
-}
-
-// Bundle returns the certificate.
-func (n *Noop) Bundle(context.Context, string) (Bundle, error) { return n.bundle, nil }
-
-// Secret returns the certificate.
-func (n *Noop) Secret(context.Context, string) ([]byte, error) { return n.bundle.Certificate, nil }
-
-// Admit does nothing.
-func (n *Noop) Admit(context.Context, string, string) error { return nil }

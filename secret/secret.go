@@ -36,7 +36,8 @@ type Kind int
 // Kinds of errors.
 const (
 	Absent     Kind = iota // there is nothing, or nothing that may be read
-	Unreadable             // it is no certificate, or needs a passphrase
+	Unreadable             // it is no PKCS#12 bundle, or one that needs a passphrase
+	Unfit                  // the parts of a container or directory are no certificate with its key
 	Nameless               // the certificate has neither CN nor DNS names
 )
 

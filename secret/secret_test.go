@@ -1,7 +1,6 @@
 package secret_test
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -100,30 +98,32 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{kit: newKit(t), sandbox: sb}
-	session := func(l sandbox.Login) *cloud.Session {
-		s, err := cloud.NewSession(cloud.Auth{
-			URL: sb.Settings().AuthURL, Username: l.User, Password: l.Password, ProjectName: l.Project,
-			UserDomainName: "Default", ProjectDomainName: "Default",
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(s.Close)
-		return s
-	}
 	t.Cleanup(func() {
 		if err := sb.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	tenant := session(sb.Settings().Tenant)
+	tenant := w.session(sb.Settings().Tenant)
 	w.user = cloud.Service{Session: tenant, Endpoint: cloud.Endpoint{Type: "key-manager"}}
 	w.token, err = tenant.Token(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.barbican = secret.NewBarbican(session(sb.Settings().Service), cloud.Endpoint{})
+	w.barbican = secret.NewBarbican(w.session(sb.Settings().Service), cloud.Endpoint{})
 	return w
+}
+
+func (w *world) session(l sandbox.Login) *cloud.Session {
+	w.t.Helper()
+	s, err := cloud.NewSession(cloud.Auth{
+		URL: w.sandbox.Settings().AuthURL, Username: l.User, Password: l.Password, ProjectName: l.Project,
+		UserDomainName: "Default", ProjectDomainName: "Default",
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(s.Close)
+	return s
 }
 
 // store makes a secret as the user.
@@ -214,8 +214,8 @@ func TestWrongMaterial(t *testing.T) {
 		"a passphrase":  {w.store(w.read("locked.p12"), octets), secret.Unreadable},
 		"no PKCS#12":    {w.store([]byte("certainly not"), octets), secret.Unreadable},
 		"no name":       {w.store(w.read("nameless.p12"), octets), secret.Nameless},
-		"another's key": {w.container(map[string]string{"certificate": w.store(w.read("www.crt"), "text/plain"), "private_key": w.store(w.read("ca.key"), "text/plain")}), secret.Unreadable},
-		"no key":        {w.container(map[string]string{"certificate": w.store(w.read("www.crt"), "text/plain")}), secret.Unreadable},
+		"another's key": {w.container(map[string]string{"certificate": w.store(w.read("www.crt"), "text/plain"), "private_key": w.store(w.read("ca.key"), "text/plain")}), secret.Unfit},
+		"no key":        {w.container(map[string]string{"certificate": w.store(w.read("www.crt"), "text/plain")}), secret.Unfit},
 	} {
 		_, err := w.bundle(c.ref)
 		var e *secret.Error
@@ -314,16 +314,90 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-func TestNoop(t *testing.T) {
-	n, err := secret.NewNoop(time.Now())
+// TestCastellan reads what the service may read anyway, named by reference or id; who asks does not matter.
+func TestCastellan(t *testing.T) {
+	w := newWorld(t)
+	w.chain("rsa:2048")
+	w.openssl("pkcs12 -export -inkey @www.key -in @www.crt -passout pass: -out @www.p12")
+	ref := w.store(w.read("www.p12"), octets)
+	m := w.choose(t, secret.Config{Manager: secret.CastellanManager, Backend: "barbican"})
+	var e *secret.Error
+	if err := m.Admit(t.Context(), w.token, ref); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Bundle(t.Context(), ref); !errors.As(err, &e) || e.Kind != secret.Absent {
+		t.Errorf("got %v, want a refusal: nothing was admitted", err)
+	}
+	if err := w.barbican.Admit(t.Context(), w.token, ref); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{ref, ref[strings.LastIndex(ref, "/")+1:]} {
+		b, err := m.Bundle(t.Context(), name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		serves(t, name, b, 1)
+		if got, err := m.Secret(t.Context(), name); err != nil || string(got) != string(w.read("www.p12")) {
+			t.Errorf("%s: got %d bytes, %v", name, len(got), err)
+		}
+	}
+	if _, err := m.Bundle(t.Context(), ""); !errors.As(err, &e) {
+		t.Errorf("no reference: got %v, want a refusal", err)
+	}
+}
+
+// choose is secret.New with the service's session.
+func (w *world) choose(t *testing.T, cfg secret.Config) secret.Manager {
+	t.Helper()
+	cfg.Session = w.session(w.sandbox.Settings().Service)
+	m, err := secret.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := n.Bundle(context.Background(), "anything")
+	return m
+}
+
+func TestChoice(t *testing.T) {
+	for name, cfg := range map[string]secret.Config{
+		"no such manager": {Manager: "vault_cert_manager"},
+		"no such backend": {Manager: secret.CastellanManager, Backend: "vault"},
+	} {
+		if _, err := secret.New(cfg); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+	for _, name := range []string{secret.BarbicanManager, secret.CastellanManager} {
+		m, err := secret.New(secret.Config{Manager: name})
+		if err != nil {
+			t.Fatalf("%s without a session: %v", name, err)
+		}
+		var e *secret.Error
+		if _, err := m.Secret(t.Context(), "x"); err == nil || errors.As(err, &e) {
+			t.Errorf("%s without a session: got %v, want an error that is not the user's", name, err)
+		}
+	}
+}
+
+// TestNoop: what it gives is good for every attribute that holds a reference.
+func TestNoop(t *testing.T) {
+	n, err := secret.New(secret.Config{Manager: secret.NoopManager})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := n.Bundle(t.Context(), "anything")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tls.X509KeyPair(b.PEM(), b.PEM()); err != nil {
 		t.Error(err)
 	}
+	text, err := n.Secret(t.Context(), "anything")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newKit(t)
+	if err := os.WriteFile(k.path("both.pem"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k.openssl("crl -in @both.pem -CAfile @both.pem -noout")
 }

@@ -17,23 +17,28 @@ import (
 type Secret struct {
 	ID          string
 	Name        string
-	ProjectID   string
-	CreatorID   string
 	ContentType string // of the payload: text/plain or application/octet-stream
 	Kind        string
 	Payload     []byte
-	Readers     []string // users of any project
-	Private     bool     // not open to the project's other users
+	Access      Access
 	Created     time.Time
+}
+
+// Access says who may read.
+type Access struct {
+	ProjectID string
+	CreatorID string
+	Readers   []string // users of any project
+	Private   bool     // not open to the project's other users
 }
 
 // Container is a set of named secrets.
 type Container struct {
-	ID        string
-	Name      string
-	Kind      string
-	ProjectID string
-	Members   []Member
+	ID      string
+	Name    string
+	Kind    string
+	Access  Access
+	Members []Member
 }
 
 // Member is a secret in a container.
@@ -66,10 +71,13 @@ func New(hub *rest.Hub, auth rest.Authenticator) *Barbican {
 	b.Handle("GET /v1/secrets/{id}/acl", b.withSecret(b.acl))
 	b.Handle("PUT /v1/secrets/{id}/acl", b.withSecret(b.setACL))
 	b.Handle("PATCH /v1/secrets/{id}/acl", b.withSecret(b.setACL))
+	b.Handle("GET /v1/containers/{id}/acl", b.withContainer(b.containerACL))
+	b.Handle("PUT /v1/containers/{id}/acl", b.withContainer(b.setContainerACL))
+	b.Handle("PATCH /v1/containers/{id}/acl", b.withContainer(b.setContainerACL))
 	b.Handle("POST /v1/containers", b.createContainer)
-	b.Handle("GET /v1/containers/{id}", b.showContainer)
+	b.Handle("GET /v1/containers/{id}", b.withContainer(b.showContainer))
 	b.Handle("DELETE /v1/containers/{id}", b.removeContainer)
-	b.Handle("POST /v1/containers/{id}/consumers", b.showContainer)
+	b.Handle("POST /v1/containers/{id}/consumers", b.withContainer(b.showContainer))
 	return b
 }
 
@@ -92,11 +100,29 @@ func (b *Barbican) withSecret(h func(*rest.Request, Secret) (int, any, error)) r
 		if !ok {
 			return 0, nil, rest.NotFound("Not Found. Sorry but your secret is in another castle.")
 		}
-		ours := s.ProjectID == r.ProjectID && (!s.Private || s.CreatorID == r.UserID || r.Admin())
-		if !ours && !slices.Contains(s.Readers, r.UserID) {
+		if !s.Access.allows(r) {
 			return 0, nil, rest.Forbidden("Secret retrieval attempt not allowed - please review your user/project privileges")
 		}
 		return h(r, s)
+	}
+}
+
+func (a Access) allows(r *rest.Request) bool {
+	ours := a.ProjectID == r.ProjectID && (!a.Private || a.CreatorID == r.UserID || r.Admin())
+	return ours || slices.Contains(a.Readers, r.UserID)
+}
+
+// withContainer is withSecret for containers.
+func (b *Barbican) withContainer(h func(*rest.Request, Container) (int, any, error)) rest.Handler {
+	return func(r *rest.Request) (int, any, error) {
+		c, ok := b.containers.Get(r.PathValue("id"))
+		if !ok {
+			return 0, nil, rest.NotFound("Not Found. Sorry but your container is in another castle.")
+		}
+		if !c.Access.allows(r) {
+			return 0, nil, rest.Forbidden("Container retrieval attempt not allowed - please review your user/project privileges")
+		}
+		return h(r, c)
 	}
 }
 
@@ -114,7 +140,7 @@ func (b *Barbican) create(r *rest.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	s := Secret{
-		ID: rest.NewID(), Name: in.Name, ProjectID: r.ProjectID, CreatorID: r.UserID, Kind: in.Kind,
+		ID: rest.NewID(), Name: in.Name, Access: Access{ProjectID: r.ProjectID, CreatorID: r.UserID}, Kind: in.Kind,
 		ContentType: strings.TrimSpace(strings.SplitN(in.Type, ";", 2)[0]), Payload: []byte(in.Payload), Created: time.Now().UTC(),
 	}
 	if in.Encoding == "base64" {
@@ -144,7 +170,7 @@ func (b *Barbican) store(r *rest.Request, s Secret) (int, any, error) {
 
 func (b *Barbican) doc(s Secret) rest.Doc {
 	return rest.Doc{
-		"secret_ref": b.ref("secrets", s.ID), "name": s.Name, "status": "ACTIVE", "secret_type": s.Kind, "creator_id": s.CreatorID,
+		"secret_ref": b.ref("secrets", s.ID), "name": s.Name, "status": "ACTIVE", "secret_type": s.Kind, "creator_id": s.Access.CreatorID,
 		"content_types": rest.Doc{"default": s.ContentType}, "created": s.Created.Format("2006-01-02T15:04:05"), "expiration": nil,
 		"algorithm": nil, "bit_length": nil, "mode": nil,
 	}
@@ -152,7 +178,7 @@ func (b *Barbican) doc(s Secret) rest.Doc {
 
 func (b *Barbican) list(r *rest.Request) (int, any, error) {
 	docs := []any{}
-	for _, s := range b.secrets.Where(func(s Secret) bool { return s.ProjectID == r.ProjectID }) {
+	for _, s := range b.secrets.Where(func(s Secret) bool { return s.Access.ProjectID == r.ProjectID }) {
 		docs = append(docs, b.doc(s))
 	}
 	return http.StatusOK, rest.Doc{"secrets": docs, "total": len(docs)}, nil
@@ -171,7 +197,7 @@ func (b *Barbican) payload(r *rest.Request, s Secret) (int, any, error) {
 }
 
 func (b *Barbican) remove(r *rest.Request, s Secret) (int, any, error) {
-	if s.ProjectID != r.ProjectID {
+	if s.Access.ProjectID != r.ProjectID {
 		return 0, nil, rest.Forbidden("Secret deletion attempt not allowed - please review your user/project privileges")
 	}
 	b.secrets.Delete(s.ID)
@@ -179,10 +205,35 @@ func (b *Barbican) remove(r *rest.Request, s Secret) (int, any, error) {
 }
 
 func (b *Barbican) acl(_ *rest.Request, s Secret) (int, any, error) {
-	return http.StatusOK, rest.Doc{"read": rest.Doc{"project-access": !s.Private, "users": slices.Concat([]string{}, s.Readers)}}, nil
+	return http.StatusOK, s.Access.doc(), nil
 }
 
 func (b *Barbican) setACL(r *rest.Request, s Secret) (int, any, error) {
+	if err := s.Access.change(r); err != nil {
+		return 0, nil, err
+	}
+	b.secrets.Put(s.ID, s)
+	return http.StatusOK, rest.Doc{"acl_ref": b.ref("secrets", s.ID) + "/acl"}, nil
+}
+
+func (b *Barbican) containerACL(_ *rest.Request, c Container) (int, any, error) {
+	return http.StatusOK, c.Access.doc(), nil
+}
+
+func (b *Barbican) setContainerACL(r *rest.Request, c Container) (int, any, error) {
+	if err := c.Access.change(r); err != nil {
+		return 0, nil, err
+	}
+	b.containers.Put(c.ID, c)
+	return http.StatusOK, rest.Doc{"acl_ref": b.ref("containers", c.ID) + "/acl"}, nil
+}
+
+func (a Access) doc() rest.Doc {
+	return rest.Doc{"read": rest.Doc{"project-access": !a.Private, "users": slices.Concat([]string{}, a.Readers)}}
+}
+
+// change does what the body of an ACL's PUT or PATCH says.
+func (a *Access) change(r *rest.Request) error {
 	var in struct {
 		Read struct {
 			Users         *[]string `json:"users"`
@@ -190,19 +241,18 @@ func (b *Barbican) setACL(r *rest.Request, s Secret) (int, any, error) {
 		} `json:"read"`
 	}
 	if err := r.Decode(&in); err != nil {
-		return 0, nil, err
+		return err
 	}
-	if s.ProjectID != r.ProjectID {
-		return 0, nil, rest.Forbidden("SecretACL(s) Update attempt not allowed - please review your user/project privileges")
+	if a.ProjectID != r.ProjectID {
+		return rest.Forbidden("ACL(s) Update attempt not allowed - please review your user/project privileges")
 	}
 	if in.Read.Users != nil {
-		s.Readers = *in.Read.Users
+		a.Readers = *in.Read.Users
 	}
 	if in.Read.ProjectAccess != nil {
-		s.Private = !*in.Read.ProjectAccess
+		a.Private = !*in.Read.ProjectAccess
 	}
-	b.secrets.Put(s.ID, s)
-	return http.StatusOK, rest.Doc{"acl_ref": b.ref("secrets", s.ID) + "/acl"}, nil
+	return nil
 }
 
 func (b *Barbican) createContainer(r *rest.Request) (int, any, error) {
@@ -219,16 +269,13 @@ func (b *Barbican) createContainer(r *rest.Request) (int, any, error) {
 			return 0, nil, rest.NotFound("Secret %s not found.", m.Ref)
 		}
 	}
-	c := Container{ID: rest.NewID(), Name: in.Name, Kind: in.Kind, ProjectID: r.ProjectID, Members: in.Members}
+	access := Access{ProjectID: r.ProjectID, CreatorID: r.UserID}
+	c := Container{ID: rest.NewID(), Name: in.Name, Kind: in.Kind, Access: access, Members: in.Members}
 	b.containers.Put(c.ID, c)
 	return http.StatusCreated, rest.Doc{"container_ref": b.ref("containers", c.ID)}, nil
 }
 
-func (b *Barbican) showContainer(r *rest.Request) (int, any, error) {
-	c, ok := b.containers.Get(r.PathValue("id"))
-	if !ok {
-		return 0, nil, rest.NotFound("Not Found. Sorry but your container is in another castle.")
-	}
+func (b *Barbican) showContainer(_ *rest.Request, c Container) (int, any, error) {
 	return http.StatusOK, rest.Doc{
 		"container_ref": b.ref("containers", c.ID), "name": c.Name, "type": c.Kind, "status": "ACTIVE", "secret_refs": c.Members,
 		"consumers": []any{},
