@@ -16,7 +16,7 @@ func (s *Server) failover(c echo.Context) error {
 	if err := q.only(); err != nil {
 		return err
 	}
-	at, err := s.loadBalancers().locateRow(c, "put_failover")
+	_, at, err := s.loadBalancers().locateRow(c, "put_failover")
 	if err != nil {
 		return err
 	}

@@ -179,7 +179,7 @@ func newFixtureOn(t *testing.T, database db.Config, tweak ...func(*api.Config, *
 		AuthStrategy: api.AuthTesting, AllowTLSTerminated: true, AllowPrometheus: true, AllowPing: true,
 		PendingChanges: db.RejectPending,
 	}
-	deps := api.Deps{Store: f.store, VIP: f.neutron, Cloud: f.cloud, Log: log}
+	deps := api.Deps{Store: f.store, VIP: f.neutron, Cloud: f.cloud, Certificates: noopCertificates(t), Log: log}
 	for _, change := range tweak {
 		change(&cfg, &deps)
 	}

@@ -24,6 +24,8 @@ type listenerIn struct {
 	clientData, memberConnect, memberData field[int]
 	tcpInspect, hstsMaxAge                field[int]
 	hstsSubdomains, hstsPreload           field[bool]
+	// material is what the references lead to; nil when they are not read.
+	material *material
 }
 
 func decodeListener(o *object) listenerIn {
@@ -143,10 +145,11 @@ func (s *Server) listeners() *resource[db.Listener, listenerIn, listenerOut] {
 		locate: func(ctx context.Context, tx *db.Tx, _ string, in *listenerIn) (place, error) {
 			return locateLoadBalancer(ctx, tx, in.lbID)
 		},
-		check:  checkNewListener,
-		create: createListener,
-		update: updateListener,
-		marks:  func(*db.Listener) marks { return marks{} },
+		outside: s.readListenerMaterial,
+		check:   checkNewListener,
+		create:  createListener,
+		update:  updateListener,
+		marks:   func(*db.Listener) marks { return marks{} },
 	}
 }
 
@@ -232,7 +235,10 @@ func createListener(ctx context.Context, c *change, in *listenerIn) (*db.Listene
 	if err := c.tx.SetCIDRs(ctx, l.ID, in.cidrs.value); err != nil {
 		return nil, err
 	}
-	return l, c.tx.SetTags(ctx, l.ID, in.tags.value)
+	if err := c.tx.SetTags(ctx, l.ID, in.tags.value); err != nil {
+		return nil, err
+	}
+	return l, in.material.checkNames(in.tlsRef.or(""), in.sniRefs.value)
 }
 
 // newListener builds the row of a listener. TLS options get their defaults where they apply.
@@ -283,6 +289,9 @@ func updateListener(ctx context.Context, c *change, l *db.Listener, in *listener
 		return nil, err
 	}
 	if err := c.checkDefaultPool(ctx, l.Protocol, in.defaultPoolID); err != nil {
+		return nil, err
+	}
+	if err := in.material.checkNames(in.tlsRef.or(""), in.sniRefs.value); err != nil {
 		return nil, err
 	}
 	if err := c.updateListenerLists(ctx, l.ID, in); err != nil {

@@ -103,10 +103,16 @@ func matchProtocols(listener, pool string) error {
 
 // checkListener tests a new listener, in upstream's order.
 func (c *change) checkListener(ctx context.Context, l *db.Listener, in *listenerIn) error {
-	if err := c.checkListenerTLS(in); err != nil {
+	if err := c.s.cfg.checkListenerTLS(in); err != nil {
 		return err
 	}
 	if err := c.s.cfg.checkCiphers(in.ciphers); err != nil {
+		return err
+	}
+	if err := in.material.checkBundles(in.certificateRefs()); err != nil {
+		return err
+	}
+	if err := in.material.checkCA(in.caRefs(nil)); err != nil {
 		return err
 	}
 	if err := c.checkPortFree(ctx, l); err != nil {
@@ -126,7 +132,7 @@ func (c *change) checkListener(ctx context.Context, l *db.Listener, in *listener
 // checkListenerTLS is the part of checkListener on protocol, headers and certificates.
 //
 //nolint:cyclop // one list of checks, in upstream's order
-func (c *change) checkListenerTLS(in *listenerIn) error {
+func (c Config) checkListenerTLS(in *listenerIn) error {
 	protocol, certs := in.protocol.value, in.certificates()
 	if err := checkHeaders(protocol, in.headers.value, "dict_keys(%s)"); err != nil {
 		return err
@@ -135,13 +141,13 @@ func (c *change) checkListenerTLS(in *listenerIn) error {
 	switch auth := in.clientAuth.absentOr("NONE"); {
 	case datagram(protocol) && (certs > 0 || len(in.headers.value) > 0):
 		return Invalid(protocol + " protocol listener does not support TLS.")
-	case isTLS(protocol, certs) && !c.s.cfg.AllowTLSTerminated:
+	case isTLS(protocol, certs) && !c.AllowTLSTerminated:
 		name := protocol
 		if protocol == protocolPrometheus {
 			name = "PROMETHEUS with TLS"
 		}
 		return disabled("protocol", name)
-	case protocol == protocolPrometheus && !c.s.cfg.AllowPrometheus:
+	case protocol == protocolPrometheus && !c.AllowPrometheus:
 		return disabled("protocol", protocol)
 	case certs > 0 && !isTLS(protocol, certs):
 		return Invalid("Certificate container references are not allowed on " + protocol + " protocol listeners.")
@@ -258,26 +264,35 @@ func checkNewHSTS(in *listenerIn) error {
 
 const hstsProtocol = "The HSTS feature can only be used for listeners using the TERMINATED_HTTPS protocol."
 
-// checkListenerChange tests a PUT, in upstream's order.
-//
-//nolint:cyclop // one list of checks, in upstream's order
-func (c *change) checkListenerChange(ctx context.Context, l *db.Listener, in *listenerIn) error {
+// checkListenerTLSChange is the part of checkListenerChange on protocol, headers and certificates.
+func checkListenerTLSChange(l *db.Listener, in *listenerIn) error {
 	certs := in.certificates()
-	hasCA := deref(l.ClientCATLSCertificateID) != "" || in.clientCA.or("") != ""
-	hasCRL := deref(l.ClientCRLContainerID) != "" || in.clientCRL.or("") != ""
+	ca, _ := in.caRefs(l)
 	switch {
 	case datagram(l.Protocol) && (certs > 0 || len(in.headers.value) > 0):
 		return Invalid(l.Protocol + " protocol listener does not support TLS or header insertion.")
 	case certs > 0 && !isTLS(l.Protocol, certs):
 		return Invalid("Certificate container references are not allowed on " + l.Protocol + " protocol listeners.")
-	case in.clientAuth.set && in.clientAuth.value != "NONE" && !hasCA:
+	case in.clientAuth.set && in.clientAuth.value != "NONE" && ca == "":
 		return needsCA(in.clientAuth)
 	}
-	if err := checkHeaders(l.Protocol, in.headers.value, "%s"); err != nil {
+	return checkHeaders(l.Protocol, in.headers.value, "%s")
+}
+
+// checkListenerChange tests a PUT, in upstream's order.
+func (c *change) checkListenerChange(ctx context.Context, l *db.Listener, in *listenerIn) error {
+	if err := checkListenerTLSChange(l, in); err != nil {
 		return err
 	}
-	if hasCRL && !hasCA {
+	if err := in.material.checkBundles(in.certificateRefs()); err != nil {
+		return err
+	}
+	ca, crl := in.caRefs(l)
+	if crl != "" && ca == "" {
 		return Invalid("A client authentication CA reference is required to specify a client authentication revocation list.")
+	}
+	if err := in.material.checkCA(ca, crl); err != nil {
+		return err
 	}
 	if err := c.checkCIDRs(ctx, in.cidrs.value); err != nil {
 		return err

@@ -147,7 +147,7 @@ func viewAdditionalVIPs(rows []db.AdditionalVIP) []additionalVIPOut {
 }
 
 // checkLoadBalancerChange asks Neutron about what a PUT names.
-func (s *Server) checkLoadBalancerChange(ctx context.Context, who Identity, at place, in *loadBalancerIn) error {
+func (s *Server) checkLoadBalancerChange(ctx context.Context, who Identity, at place, _ *db.LoadBalancer, in *loadBalancerIn) error {
 	if in.vipSGs.set {
 		if err := s.authorize(who, "loadbalancer:put:vip_sg_ids", at.projectID); err != nil {
 			return err
@@ -209,7 +209,7 @@ func (s *Server) deleteLoadBalancer(c echo.Context) error {
 	if err := q.only("cascade"); err != nil {
 		return err
 	}
-	at, err := s.loadBalancers().locateRow(c, "delete")
+	_, at, err := s.loadBalancers().locateRow(c, "delete")
 	if err != nil {
 		return err
 	}

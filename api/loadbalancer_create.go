@@ -103,8 +103,10 @@ func (cr *creation) check(ctx context.Context) error {
 		return Invalid("VIP Security Groups are not allowed with VNIC direct type")
 	}
 	var err error
-	cr.graph, err = planGraph(cr.in)
-	return err
+	if cr.graph, err = planGraph(cr.in); err != nil {
+		return err
+	}
+	return cr.graph.readMaterial(ctx, cr.s, cr.who)
 }
 
 func (cr *creation) resolveVIP(ctx context.Context) error {

@@ -139,7 +139,7 @@ func viewMembers(ctx context.Context, tx *db.Tx, rows []db.Member) ([]memberOut,
 }
 
 // checkMemberOutside asks Neutron for the subnet of a new member.
-func (s *Server) checkMemberOutside(ctx context.Context, who Identity, _ place, in *memberIn) error {
+func (s *Server) checkMemberOutside(ctx context.Context, who Identity, _ place, _ *db.Member, in *memberIn) error {
 	if err := s.cfg.checkMemberAddress(in); err != nil {
 		return err
 	}

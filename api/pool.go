@@ -25,6 +25,8 @@ type poolIn struct {
 	monitor                             field[monitorIn]
 	tlsRef, caRef, crlRef, ciphers      field[string]
 	versions, alpn, tags                field[[]string]
+	// material is what the references lead to; nil when they are not read.
+	material *material
 }
 
 func decodePool(o *object) poolIn {
@@ -119,6 +121,7 @@ func (s *Server) pools() *resource[db.Pool, poolIn, poolOut] {
 		decodeNew:    decodePool,
 		decodeChange: decodePoolPut,
 		locate:       locatePool,
+		outside:      s.readPoolMaterial,
 		check:        checkNewPool,
 		create:       createPool,
 		update:       updatePool,
@@ -230,6 +233,9 @@ func (c *change) insertPool(ctx context.Context, in *poolIn) (*db.Pool, error) {
 	if in.crlRef.or("") != "" && in.caRef.or("") == "" {
 		return nil, Invalid("A CA certificate reference is required to specify a revocation list.")
 	}
+	if err := in.checkMaterial(nil); err != nil {
+		return nil, err
+	}
 	if err := c.s.cfg.checkCiphers(in.ciphers); err != nil {
 		return nil, err
 	}
@@ -247,7 +253,10 @@ func (c *change) insertPool(ctx context.Context, in *poolIn) (*db.Pool, error) {
 			return nil, err
 		}
 	}
-	return p, c.tx.SetTags(ctx, p.ID, in.tags.value)
+	if err := c.tx.SetTags(ctx, p.ID, in.tags.value); err != nil {
+		return nil, err
+	}
+	return p, in.material.checkNames(in.tlsRef.or(""), nil)
 }
 
 func (c *change) newPool(in *poolIn) *db.Pool {
@@ -293,6 +302,9 @@ func updatePool(ctx context.Context, c *change, p *db.Pool, in *poolIn) ([]strin
 	if err := checkAlgorithm(c.lb, in.algorithm.value); err != nil {
 		return nil, err
 	}
+	if err := in.material.checkNames(in.tlsRef.or(""), nil); err != nil {
+		return nil, err
+	}
 	if in.tags.given() {
 		if err := c.tx.SetTags(ctx, p.ID, in.tags.value); err != nil {
 			return nil, err
@@ -316,17 +328,27 @@ func updatePool(ctx context.Context, c *change, p *db.Pool, in *poolIn) ([]strin
 // checkPoolTLSChange tests the TLS options of a PUT against those stored.
 func (c Config) checkPoolTLSChange(p *db.Pool, in *poolIn) error {
 	storedCA := deref(p.CATLSCertificateID) != ""
-	crl := in.crlRef.or("") != "" || (!in.crlRef.set && deref(p.CRLContainerID) != "")
-	switch ca := in.caRef.or("") != ""; {
-	case in.caRef.set && !ca && storedCA && crl:
+	switch ca, crl := in.caRefs(p); {
+	case in.caRef.set && ca == "" && storedCA && crl != "":
 		return Invalid("A CA reference cannot be removed when a certificate revocation list is present.")
-	case crl && !storedCA && !ca:
+	case crl != "" && !storedCA && ca == "":
 		return Invalid("A CA reference is required to specify a certificate revocation list.")
+	}
+	if err := in.checkMaterial(p); err != nil {
+		return err
 	}
 	if err := c.checkCiphers(in.ciphers); err != nil {
 		return err
 	}
 	return c.checkTLSOptions(in.versions, in.alpn)
+}
+
+// checkMaterial tests what the references of a body, or those stored in p, lead to.
+func (in *poolIn) checkMaterial(p *db.Pool) error {
+	if err := in.material.checkBundles(nonEmptyList(in.tlsRef.or(""))); err != nil {
+		return err
+	}
+	return in.material.checkCA(in.caRefs(p))
 }
 
 // poolRemovable refuses while an L7 policy redirects to the pool.

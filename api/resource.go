@@ -40,8 +40,9 @@ type resource[M, In, Out any] struct {
 	decodeChange func(*object) In
 	// locate finds the load balancer that a new row will be below.
 	locate func(ctx context.Context, tx *db.Tx, parentID string, in *In) (place, error)
-	// outside checks what needs Neutron, before the transaction; nil is nothing.
-	outside func(ctx context.Context, who Identity, at place, in *In) error
+	// outside checks or reads what others keep, before the transaction; row is nil in a POST; a nil
+	// hook is nothing.
+	outside func(ctx context.Context, who Identity, at place, row *M, in *In) error
 	// check comes before quota and lock; nil is nothing.
 	check func(ctx context.Context, c *change, in *In) error
 	quota db.QuotaResource

@@ -44,7 +44,7 @@ func (r *resource[M, In, Out]) post(c echo.Context) error {
 		return err
 	}
 	if r.outside != nil {
-		if err := r.outside(c.Request().Context(), who, at, &in); err != nil {
+		if err := r.outside(c.Request().Context(), who, at, nil, &in); err != nil {
 			return err
 		}
 	}
@@ -109,12 +109,12 @@ func (r *resource[M, In, Out]) put(c echo.Context) error {
 		return err
 	}
 	who := callOf(c).who
-	at, err := r.locateRow(c, "put")
+	row, at, err := r.locateRow(c, "put")
 	if err != nil {
 		return err
 	}
 	if r.outside != nil {
-		if err := r.outside(c.Request().Context(), who, at, &in); err != nil {
+		if err := r.outside(c.Request().Context(), who, at, row, &in); err != nil {
 			return err
 		}
 	}
@@ -164,19 +164,19 @@ func (r *resource[M, In, Out]) lockFault(err error) error {
 	return err
 }
 
-// locateRow finds the load balancer of the row that a path names.
-func (r *resource[M, In, Out]) locateRow(c echo.Context, action string) (place, error) {
+// locateRow finds the row that a path names, and its load balancer.
+func (r *resource[M, In, Out]) locateRow(c echo.Context, action string) (*M, place, error) {
+	var row *M
 	var at place
-	err := r.s.deps.Store.Read(c.Request().Context(), func(ctx context.Context, tx *db.Tx) error {
-		row, err := r.find(ctx, tx, c, action)
-		if err != nil {
+	err := r.s.deps.Store.Read(c.Request().Context(), func(ctx context.Context, tx *db.Tx) (err error) {
+		if row, err = r.find(ctx, tx, c, action); err != nil {
 			return err
 		}
 		at.projectID = r.project(row)
 		at.lbID, err = tx.LoadBalancerOf(ctx, r.kind, r.id(row))
 		return err
 	})
-	return at, err
+	return row, at, err
 }
 
 func (r *resource[M, In, Out]) delete(c echo.Context) error {
@@ -184,7 +184,7 @@ func (r *resource[M, In, Out]) delete(c echo.Context) error {
 	if err := q.only(); err != nil {
 		return err
 	}
-	at, err := r.locateRow(c, "delete")
+	_, at, err := r.locateRow(c, "delete")
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 // Package api is the Octavia v2 REST API: routes, wire types, validation, policy and faults.
 // It writes rows and schedules work in one transaction; workers do the rest. Of OpenStack it
-// knows only what it declares here: an Authenticator (Keystone) and a VIP (Neutron).
+// knows only what it declares here: an Authenticator (Keystone), a VIP (Neutron), a Cloud (Nova and
+// Glance) and Certificates (Barbican).
 package api
 
 import (
@@ -76,17 +77,19 @@ type ListenerTimeouts struct {
 	ClientData, MemberConnect, MemberData, TCPInspect time.Duration
 }
 
-// Deps is what the API is built on. Store, VIP and Cloud are required; Auth is with AuthKeystone.
+// Deps is what the API is built on. Store, VIP, Cloud and Certificates are required; Auth is with
+// AuthKeystone.
 type Deps struct {
-	Store   *db.Store
-	VIP     VIP
-	Cloud   Cloud
-	Auth    Authenticator
-	Policy  *policy.Enforcer      // nil is policy.Defaults()
-	Log     *slog.Logger          // nil discards
-	Metrics prometheus.Registerer // nil registers nothing
-	Now     func() time.Time      // nil is time.Now
-	NewID   func() string         // ids of new rows; nil makes random UUIDs
+	Store        *db.Store
+	VIP          VIP
+	Cloud        Cloud
+	Certificates Certificates
+	Auth         Authenticator
+	Policy       *policy.Enforcer      // nil is policy.Defaults()
+	Log          *slog.Logger          // nil discards
+	Metrics      prometheus.Registerer // nil registers nothing
+	Now          func() time.Time      // nil is time.Now
+	NewID        func() string         // ids of new rows; nil makes random UUIDs
 }
 
 // Server is the API. Its handler is safe for concurrent use.
@@ -104,8 +107,9 @@ func New(cfg Config, d Deps) (*Server, error) {
 	if err := s.cfg.check(); err != nil {
 		return nil, err
 	}
-	if d.Store == nil || d.VIP == nil || d.Cloud == nil || (s.cfg.AuthStrategy == AuthKeystone && d.Auth == nil) {
-		return nil, errors.New("api: Deps.Store, Deps.VIP, Deps.Cloud and (with keystone) Deps.Auth are needed")
+	if d.Store == nil || d.VIP == nil || d.Cloud == nil || d.Certificates == nil ||
+		(s.cfg.AuthStrategy == AuthKeystone && d.Auth == nil) {
+		return nil, errors.New("api: Deps.Store, VIP, Cloud, Certificates and (with keystone) Auth are needed")
 	}
 	metrics, err := newMetrics(s.deps.Metrics)
 	if err != nil {

@@ -213,7 +213,7 @@ func (s *Server) steer(action string, do workCall) echo.HandlerFunc {
 		if err := q.only(); err != nil {
 			return err
 		}
-		at, err := s.loadBalancers().locateRow(c, "put_work_"+action)
+		_, at, err := s.loadBalancers().locateRow(c, "put_work_"+action)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/ottavino/ottavino/cloud"
 	"github.com/ottavino/ottavino/config"
 	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/secret"
 	"github.com/ottavino/ottavino/worker"
 	"github.com/ottavino/ottavino/worker/agentconf"
 )
@@ -54,6 +55,15 @@ func endpoint(e config.CatalogueEntry, serviceType string) cloud.Endpoint {
 	return cloud.Endpoint{
 		Type: serviceType, Name: e.ServiceName, Region: e.RegionName, Override: e.Endpoint,
 		Interface: e.EndpointType, CAFile: e.CACertificatesFile, Insecure: e.Insecure,
+	}
+}
+
+// secretConfig says where users' certificates are; session is nil without [service_auth].
+func secretConfig(cfg *config.Config, session *cloud.Session) secret.Config {
+	c := cfg.Certificates
+	return secret.Config{
+		Manager: c.CertManager, Backend: cfg.KeyManager.Backend, StoragePath: c.StoragePath,
+		Session: session, Endpoint: endpoint(c.CatalogueEntry, "key-manager"),
 	}
 }
 

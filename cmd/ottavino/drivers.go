@@ -11,6 +11,7 @@ import (
 	"github.com/ottavino/ottavino/compute"
 	"github.com/ottavino/ottavino/config"
 	"github.com/ottavino/ottavino/network"
+	"github.com/ottavino/ottavino/secret"
 	"github.com/ottavino/ottavino/worker"
 	"github.com/ottavino/ottavino/worker/health"
 	"github.com/ottavino/ottavino/worker/housekeeping"
@@ -36,7 +37,8 @@ type drivers struct {
 		health.Agent
 		housekeeping.Agent
 	}
-	ca *certs.CA // nil with the noop amphora driver
+	secrets secret.Manager
+	ca      *certs.CA // nil with the noop amphora driver
 }
 
 // authority avoids an interface that holds a nil pointer.
@@ -54,6 +56,9 @@ func newDrivers(cfg *config.Config) (drivers, error) {
 	session, err := cloud.NewSession(auth(cfg.ServiceAuth.Auth))
 	if err != nil && (w.ComputeDriver != noopCompute || w.NetworkDriver != noopNetwork || w.ImageDriver != noopImages) {
 		return d, fmt.Errorf("[service_auth]: %w", err)
+	}
+	if d.secrets, err = secret.New(secretConfig(cfg, session)); err != nil {
+		return d, fmt.Errorf("[certificates] cert_manager: %w", err)
 	}
 	neutron := session
 	if cfg.Neutron.Complete() {

@@ -13,6 +13,7 @@ import (
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/certs"
 	"github.com/ottavino/ottavino/api"
+	"github.com/ottavino/ottavino/api/certificate"
 	"github.com/ottavino/ottavino/api/keystone"
 	"github.com/ottavino/ottavino/api/policy"
 	"github.com/ottavino/ottavino/api/vip"
@@ -63,7 +64,8 @@ func (p *parts) api() (func(context.Context) error, error) {
 	}
 	deps := api.Deps{
 		Store: p.store, VIP: vip.New(vipConfig(cfg), p.drivers.network), Policy: rules,
-		Cloud: offer{p.drivers, cfg.ControllerWorker.AmpImageOwnerID}, Log: p.log, Metrics: p.metrics,
+		Cloud: offer{p.drivers, cfg.ControllerWorker.AmpImageOwnerID}, Certificates: certificate.New(p.drivers.secrets),
+		Log: p.log, Metrics: p.metrics,
 	}
 	if cfg.APISettings.AuthStrategy == api.AuthKeystone {
 		session, err := cloud.NewSession(auth(cfg.KeystoneAuthtoken.Auth))

@@ -30,10 +30,11 @@ var ours = map[string][]string{
 	"amphora": {"obs"},
 	"secret":  {"cloud", "obs"},
 
-	"api":          {"db", "obs"},
-	"api/keystone": {"api", "cloud", "obs"},
-	"api/policy":   {},
-	"api/vip":      {"api", "cloud", "db", "network", "obs"},
+	"api":             {"db", "obs"},
+	"api/certificate": {"api", "secret"},
+	"api/keystone":    {"api", "cloud", "obs"},
+	"api/policy":      {},
+	"api/vip":         {"api", "cloud", "db", "network", "obs"},
 
 	"worker":              {"amphora", "cloud", "compute", "db", "network", "obs", "secret"},
 	"worker/agentconf":    {},
