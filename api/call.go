@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/ottavino/ottavino/api/policy"
+	"github.com/ottavino/ottavino/db"
 )
 
 const callKey = "ottavino.call"
@@ -19,6 +20,7 @@ type call struct {
 	who   Identity
 	query url.Values
 	page  page
+	key   *db.KeyClaim // of a POST that may be repeated; nil: it has none
 }
 
 // callOf returns what the middleware found out about a request.

@@ -110,8 +110,10 @@ func (r *catalogue[M, In, Out]) post(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		out, err = r.view(ctx, tx, []M{*row})
-		return err
+		if out, err = r.view(ctx, tx, []M{*row}); err != nil {
+			return err
+		}
+		return callOf(c).keep(ctx, tx, r.singular, out[0])
 	})
 	if err != nil {
 		return err

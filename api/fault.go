@@ -107,6 +107,10 @@ func faultFor(err error) *Fault {
 		return &Fault{Status: http.StatusForbidden, Text: "Quota has been met for resources: " + quotaTitles[quota.Resource]}
 	case errors.As(err, &duplicate):
 		return conflict("Already an entity with that specified id.")
+	case errors.Is(err, db.ErrKeyReused): // not 409, which says that trying again may help
+		return &Fault{Status: http.StatusUnprocessableEntity, Text: keyHeader + " was used before, with another body."}
+	case errors.Is(err, db.ErrKeyRunning), errors.Is(err, db.ErrKeyLost):
+		return conflict("A request with this " + keyHeader + " is under way.")
 	case errors.As(err, &marker):
 		return BadRequest(fmt.Sprintf("Supplied pagination marker '%s' is not valid.", marker.Marker))
 	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):

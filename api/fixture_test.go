@@ -200,6 +200,14 @@ func (f *fixture) as(roles, projectID string) *fixture {
 
 func (f *fixture) admin() *fixture { return f.as("admin,member,reader", project) }
 
+// with is the same API used with another header.
+func (f *fixture) with(name, value string) *fixture {
+	g := *f
+	g.headers = f.headers.Clone()
+	g.headers.Set(name, value)
+	return &g
+}
+
 // answer is what a request got.
 type answer struct {
 	status int
@@ -221,7 +229,9 @@ func (f *fixture) do(method, path, body string) answer {
 	}
 	r.Header.Set("X-Roles", f.roles)
 	r.Header.Set("X-Project-Id", f.project)
-	r.Header.Set("X-User-Id", "someone")
+	if r.Header.Get("X-User-Id") == "" {
+		r.Header.Set("X-User-Id", "someone")
+	}
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, r)
 	return answer{w.Code, w.Header(), w.Body.Bytes()}

@@ -22,6 +22,7 @@ const (
 // creation is a load balancer POST on its way.
 type creation struct {
 	s         *Server
+	call      *call
 	who       Identity
 	in        *loadBalancerIn
 	id        string
@@ -39,7 +40,7 @@ func (s *Server) createLoadBalancer(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	cr := &creation{s: s, who: callOf(c).who, in: &in, id: s.deps.NewID()}
+	cr := &creation{s: s, call: callOf(c), who: callOf(c).who, in: &in, id: s.deps.NewID()}
 	ctx := c.Request().Context()
 	if err := cr.check(ctx); err != nil {
 		return err
@@ -163,8 +164,10 @@ func (cr *creation) store(ctx context.Context, vip VIPResult) (*loadBalancerFull
 			return err
 		}
 		var err error
-		out, err = viewFull(ctx, tx, cr.id)
-		return err
+		if out, err = viewFull(ctx, tx, cr.id); err != nil {
+			return err
+		}
+		return cr.call.keep(ctx, tx, "loadbalancer", out)
 	})
 	return out, err
 }

@@ -50,8 +50,10 @@ func (r *resource[M, In, Out]) post(c echo.Context) error {
 	}
 	var out []Out
 	err = r.s.change(c.Request().Context(), who, at, func(ctx context.Context, ch *change) (err error) {
-		out, err = r.insert(ctx, ch, &in)
-		return err
+		if out, err = r.insert(ctx, ch, &in); err != nil {
+			return err
+		}
+		return callOf(c).keep(ctx, ch.tx, r.singular, out[0])
 	})
 	if err != nil {
 		return err

@@ -34,9 +34,13 @@ func (s *Server) routes() {
 	}
 }
 
-// mount adds calls below a prefix. The last of two with the same method and path counts.
+// mount adds calls below a prefix. The last of two with the same method and path counts. What makes something can be
+// repeated by its key.
 func (s *Server) mount(prefix string, routes []route) {
 	for _, r := range routes {
+		if r.method == http.MethodPost {
+			r.handle = s.once(r.handle)
+		}
 		s.echo.Add(r.method, prefix+r.path, r.handle)
 	}
 }

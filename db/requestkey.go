@@ -34,6 +34,9 @@ func requestKeyTables() []table {
 	}}
 }
 
+// KeyLifetime is how long an answer is kept for repeats.
+const KeyLifetime = 24 * time.Hour
+
 // KeyClaim is an attempt at a request with a key.
 type KeyClaim struct {
 	ID      string // hash of scope and key, 64 characters

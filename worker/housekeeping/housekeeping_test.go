@@ -165,6 +165,36 @@ func TestPurgeLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestPurgeForgetsKeys: requests with a key can be repeated for a day.
+func TestPurgeForgetsKeys(t *testing.T) {
+	for _, e := range dbtest.Engines() {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, e, housekeeping.Config{})
+			claim := db.KeyClaim{ID: strings.Repeat("a", 64), Request: strings.Repeat("b", 64), Owner: uuid.NewString()}
+			if _, err := r.store.ClaimKey(t.Context(), claim, time.Minute, db.KeyLifetime); err != nil {
+				t.Fatal(err)
+			}
+			keys := func() int {
+				t.Helper()
+				out := map[string]int{}
+				r.tx(func(ctx context.Context, tx *db.Tx) error { return count[db.RequestKey](ctx, tx, out) })
+				return out["ottavino_request_key"]
+			}
+			for _, c := range []struct {
+				after time.Duration
+				want  int
+			}{{db.KeyLifetime, 1}, {time.Millisecond, 0}} {
+				r.now = r.now.Add(c.after)
+				r.keeper.Purge(t.Context())
+				if n := keys(); n != c.want {
+					t.Errorf("%v later: got %d keys, want %d\n%s", c.after, n, c.want, &r.log)
+				}
+			}
+		})
+	}
+}
+
 func (r *rig) has(lb string) bool {
 	r.t.Helper()
 	err := r.store.Read(r.t.Context(), func(ctx context.Context, tx *db.Tx) error {

@@ -8,11 +8,25 @@ import (
 )
 
 // Purge removes the rows of amphorae and load balancers that have been DELETED for long
-// enough. One that cannot be removed does not keep the others.
+// enough, and answers to requests that are too old to be repeated. One that cannot be removed does not keep the others.
 func (k *Keeper) Purge(ctx context.Context) {
 	purge(ctx, k, "amphora", k.cfg.AmphoraExpiryAge, func(a db.Amphora) string { return a.ID }, removeAmphora)
 	k.removeUnattached(ctx)
 	purge(ctx, k, "load_balancer", k.cfg.LoadBalancerExpiryAge, func(lb db.LoadBalancer) string { return lb.ID }, removeLoadBalancer)
+	k.forgetKeys(ctx)
+}
+
+func (k *Keeper) forgetKeys(ctx context.Context) {
+	var n int64
+	err := k.Store.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		n, err = tx.ForgetKeys(ctx, k.Now().UTC().Add(-db.KeyLifetime))
+		return err
+	})
+	if err != nil {
+		k.Log.WarnContext(ctx, "old request keys not purged", "error", err)
+		return
+	}
+	k.metrics.purged.WithLabelValues("request_key").Add(float64(n))
 }
 
 func purge[M any](ctx context.Context, k *Keeper, kind string, age time.Duration, id func(M) string, remove func(context.Context, *db.Tx, string) error) {
