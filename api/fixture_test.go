@@ -143,11 +143,13 @@ type fixture struct {
 	store   *db.Store
 	neutron *neutron
 	cloud   *cloud
+	server  *api.Server
 	handler http.Handler
 	log     *bytes.Buffer
 	roles   string
 	project string
 	headers http.Header
+	ctx     context.Context //nolint:containedctx // of its requests
 }
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
@@ -172,7 +174,7 @@ func newFixtureOn(t *testing.T, database db.Config, tweak ...func(*api.Config, *
 	t.Helper()
 	f := &fixture{
 		t: t, neutron: &neutron{ports: map[string]string{}}, cloud: &cloud{}, log: &bytes.Buffer{}, store: dbtest.Open(t, database),
-		roles: "member,reader", project: project, headers: http.Header{},
+		roles: "member,reader", project: project, headers: http.Header{}, ctx: t.Context(),
 	}
 	log := slog.New(slog.NewTextHandler(f.log, nil))
 	cfg := api.Config{
@@ -187,7 +189,7 @@ func newFixtureOn(t *testing.T, database db.Config, tweak ...func(*api.Config, *
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.handler = server.Handler()
+	f.server, f.handler = server, server.Handler()
 	return f
 }
 
@@ -222,7 +224,7 @@ func (f *fixture) do(method, path, body string) answer {
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	r := httptest.NewRequestWithContext(f.t.Context(), method, "http://lb.example"+path, reader)
+	r := httptest.NewRequestWithContext(f.ctx, method, "http://lb.example"+path, reader)
 	r.Header = f.headers.Clone()
 	if body != "" && r.Header.Get("Content-Type") == "" {
 		r.Header.Set("Content-Type", "application/json")

@@ -76,6 +76,7 @@ func (s *Server) calls() []route {
 func (s *Server) extras() []route {
 	return []route{
 		{http.MethodPost, "/loadbalancers", s.createLoadBalancer},
+		{http.MethodGet, "/loadbalancers/:id", s.showLoadBalancer}, // the collection's, which can also wait
 		{http.MethodDelete, "/loadbalancers/:id", s.deleteLoadBalancer},
 		{http.MethodGet, "/loadbalancers/:id/status", s.statusTree},
 		{http.MethodGet, "/loadbalancers/:id/statuses", s.statusTree},

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -98,12 +99,17 @@ type Server struct {
 	deps   Deps
 	echo   *echo.Echo
 	health healthState
+	watch  *watch
+
+	drained chan struct{} // closed by Drain
+	drain   func()
 }
 
 // New checks the configuration (a default cipher that is prohibited, a default TLS version
 // under the minimum and a missing dependency are errors) and builds the routes.
 func New(cfg Config, d Deps) (*Server, error) {
-	s := &Server{cfg: cfg.withDefaults(), deps: d.withDefaults()}
+	s := &Server{cfg: cfg.withDefaults(), deps: d.withDefaults(), watch: newWatch(d.Store), drained: make(chan struct{})}
+	s.drain = sync.OnceFunc(func() { close(s.drained) })
 	if err := s.cfg.check(); err != nil {
 		return nil, err
 	}
@@ -127,6 +133,10 @@ func New(cfg Config, d Deps) (*Server, error) {
 
 // Handler serves the API at / (without TLS and without deadlines: those are the listener's).
 func (s *Server) Handler() http.Handler { return s.echo }
+
+// Drain answers the requests that wait for a load balancer with what there is; later ones do not wait. It is for the end
+// of the process, which should not wait for them. It may be called more than once.
+func (s *Server) Drain() { s.drain() }
 
 func (d Deps) withDefaults() Deps {
 	if d.Policy == nil {

@@ -81,7 +81,11 @@ func (p *parts) api() (func(context.Context) error, error) {
 		return nil, err
 	}
 	address := hostPort(cfg.APISettings.BindHost, cfg.APISettings.BindPort)
-	return func(ctx context.Context) error { return serveHTTP(ctx, p.log, address, server.Handler()) }, nil
+	return func(ctx context.Context) error {
+		drained := context.AfterFunc(ctx, server.Drain)
+		defer drained()
+		return serveHTTP(ctx, p.log, address, server.Handler())
+	}, nil
 }
 
 func (p *parts) worker() (func(context.Context) error, error) {
