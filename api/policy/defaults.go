@@ -1,15 +1,30 @@
 package policy
 
-import "maps"
-
-// The names of base rules and personas, without their prefix.
-const (
-	prefix = "load-balancer:"
-	api    = "os_load-balancer_api:"
+import (
+	"maps"
+	"slices"
 )
 
-// defaults are Octavia's rules; with old ones the Advanced RBAC roles pass as well.
-func defaults(old bool) map[string]string {
+// CallPrefix begins the names of the rules that calls ask for, as in
+// os_load-balancer_api:listener:post.
+const CallPrefix = "os_load-balancer_api:"
+
+const (
+	prefix    = "load-balancer:" // of base rules and of most personas
+	adminRule = "context_is_admin"
+)
+
+// defaults are Octavia's rules by name; with old ones the Advanced RBAC roles pass as well.
+func defaults(old bool) []Rule {
+	texts := defaultTexts(old)
+	var rules []Rule
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		rules = append(rules, Rule{Name: name, Value: texts[name]})
+	}
+	return rules
+}
+
+func defaultTexts(old bool) map[string]string {
 	rules := personas()
 	if old {
 		for name, text := range oldPersonas() {
@@ -19,17 +34,17 @@ func defaults(old bool) map[string]string {
 	maps.Copy(rules, bases())
 	for kind, actions := range calls() {
 		for action, base := range actions {
-			rules[api+kind+":"+action] = "rule:" + prefix + base
+			rules[CallPrefix+kind+":"+action] = "rule:" + prefix + base
 		}
 	}
-	rules[api+"member:get_all"] = "rule:" + prefix + "read or rule:service"
+	rules[CallPrefix+"member:get_all"] = "rule:" + prefix + "read or rule:service"
 	return rules
 }
 
 // personas are Keystone's default roles.
 func personas() map[string]string {
 	return map[string]string{
-		"context_is_admin":            "role:admin",
+		adminRule:                     "role:admin",
 		"service":                     "role:service",
 		"project-member":              "role:member and project_id:%(project_id)s",
 		"project-reader":              "role:reader and project_id:%(project_id)s",
@@ -45,7 +60,7 @@ func personas() map[string]string {
 // oldPersonas are the roles of Octavia's own before Keystone had default roles.
 func oldPersonas() map[string]string {
 	return map[string]string{
-		"context_is_admin":            "role:admin or role:load-balancer_admin",
+		adminRule:                     "role:admin or role:load-balancer_admin",
 		prefix + "admin":              "is_admin:True or role:admin or role:load-balancer_admin",
 		prefix + "global_observer":    "role:load-balancer_global_observer",
 		prefix + "member_and_owner":   "role:load-balancer_member and rule:load-balancer:owner",

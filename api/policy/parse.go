@@ -1,80 +1,119 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// check is a compiled rule.
-type check func(*evaluation) bool
+// maxNesting bounds parentheses and nots inside each other.
+const maxNesting = 100
 
-// evaluation is one question to the rules.
-type evaluation struct {
-	rules  map[string]check
-	creds  Credentials
-	target Target
-	depth  int // of rules that name rules
-}
-
-// maxDepth ends rules that name each other in a circle.
-const maxDepth = 50
-
-// rule asks a rule by name.
-func (e *evaluation) rule(name string) bool {
-	c, ok := e.rules[name]
-	if !ok {
-		if c, ok = e.rules["default"]; !ok {
-			return false
-		}
+// parse compiles a rule as a file has it: text, or the older list of lists of checks. The
+// empty rule always passes.
+func parse(value any) (check, error) {
+	switch v := value.(type) {
+	case nil:
+		return constant(true), nil
+	case string:
+		return parseText(v)
+	case []any:
+		return parseList(v)
+	default:
+		return nil, fmt.Errorf("a rule is text or a list, not %v", v)
 	}
-	if e.depth++; e.depth > maxDepth {
-		return false
+}
+
+// parseText reads the rule language: or binds least, then and, then not.
+func parseText(text string) (check, error) {
+	if text == "" {
+		return constant(true), nil
 	}
-	defer func() { e.depth-- }()
-	return c(e)
-}
-
-// parser reads a rule: or binds least, then and, then not.
-type parser struct {
-	tokens []string
-}
-
-// parse compiles a rule; the empty one always passes.
-func parse(text string) (check, error) {
 	p := &parser{tokens: tokenize(text)}
-	if len(p.tokens) == 0 {
-		return always, nil
-	}
 	c, err := p.or()
 	if err != nil {
 		return nil, err
 	}
 	if len(p.tokens) > 0 {
-		return nil, fmt.Errorf("unexpected %q", p.tokens[0])
+		return nil, fmt.Errorf("%q is unexpected", p.tokens[0])
 	}
 	return c, nil
 }
 
-func always(*evaluation) bool { return true }
-func never(*evaluation) bool  { return false }
+// parseList reads alternatives, each a check or a list of checks that must all pass.
+func parseList(list []any) (check, error) {
+	if len(list) == 0 {
+		return constant(true), nil
+	}
+	var out anyOf
+	for _, item := range list {
+		parts, err := parseAlternative(item)
+		if err != nil {
+			return nil, err
+		}
+		if len(parts) > 0 { // an empty alternative is none
+			out = append(out, single(parts))
+		}
+	}
+	if len(out) == 0 {
+		return constant(false), nil
+	}
+	return single(out), nil
+}
+
+func parseAlternative(item any) (all, error) {
+	words, ok := item.([]any)
+	if !ok {
+		words = []any{item}
+	}
+	var parts all
+	for _, word := range words {
+		text, ok := word.(string)
+		if !ok {
+			return nil, fmt.Errorf("a check is text, not %v", word)
+		}
+		if text == "" && !isList(item) {
+			continue
+		}
+		c, err := leaf(text)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, c)
+	}
+	return parts, nil
+}
+
+func isList(item any) bool {
+	_, ok := item.([]any)
+	return ok
+}
+
+// single is the only part, if there is only one.
+func single[L all | anyOf](parts L) check {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return any(parts).(check)
+}
+
+type parser struct {
+	tokens []string
+	depth  int
+}
 
 // tokenize splits at white space and splits off parentheses, except those of %(name)s.
 func tokenize(text string) []string {
 	var tokens []string
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		inner := strings.TrimLeft(word, "(")
-		for range len(word) - len(inner) {
-			tokens = append(tokens, "(")
-		}
+		tokens = append(tokens, slices.Repeat([]string{"("}, len(word)-len(inner))...)
 		bare := strings.TrimRight(inner, ")")
-		closing := len(inner) - len(bare)
 		if bare != "" {
 			tokens = append(tokens, bare)
 		}
-		for range closing {
-			tokens = append(tokens, ")")
-		}
+		tokens = append(tokens, slices.Repeat([]string{")"}, len(inner)-len(bare))...)
 	}
 	return tokens
 }
@@ -89,43 +128,56 @@ func (p *parser) accept(word string) bool {
 }
 
 func (p *parser) or() (check, error) {
-	left, err := p.and()
-	for err == nil && p.accept("or") {
-		var right check
-		a := left
-		right, err = p.and()
-		left = func(e *evaluation) bool { return a(e) || right(e) }
+	var parts anyOf
+	for {
+		c, err := p.and()
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, c)
+		if !p.accept("or") {
+			return single(parts), nil
+		}
 	}
-	return left, err
 }
 
 func (p *parser) and() (check, error) {
-	left, err := p.not()
-	for err == nil && p.accept("and") {
-		var right check
-		a := left
-		right, err = p.not()
-		left = func(e *evaluation) bool { return a(e) && right(e) }
+	var parts all
+	for {
+		c, err := p.operand()
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, c)
+		if !p.accept("and") {
+			return single(parts), nil
+		}
 	}
-	return left, err
 }
 
-func (p *parser) not() (check, error) {
-	if p.accept("not") {
-		inner, err := p.not()
-		return func(e *evaluation) bool { return !inner(e) }, err
+// operand reads a check, one in parentheses, or a not.
+func (p *parser) operand() (check, error) {
+	if p.depth++; p.depth > maxNesting {
+		return nil, fmt.Errorf("more than %d parentheses inside each other", maxNesting)
 	}
-	if p.accept("(") {
-		inner, err := p.or()
+	defer func() { p.depth-- }()
+	switch {
+	case p.accept("not"):
+		c, err := p.operand()
+		return not{c}, err
+	case p.accept("("):
+		c, err := p.or()
 		if err == nil && !p.accept(")") {
-			err = fmt.Errorf("a parenthesis is not closed")
+			err = errors.New("a parenthesis is not closed")
 		}
-		return inner, err
-	}
-	if len(p.tokens) == 0 {
-		return nil, fmt.Errorf("the rule ends too early")
+		return c, err
+	case len(p.tokens) == 0:
+		return nil, errors.New("the rule ends too early")
 	}
 	word := p.tokens[0]
+	if slices.Contains([]string{"and", "or", ")"}, strings.ToLower(word)) {
+		return nil, fmt.Errorf("%q is unexpected", word)
+	}
 	p.tokens = p.tokens[1:]
 	return leaf(word)
 }
@@ -134,68 +186,33 @@ func (p *parser) not() (check, error) {
 func leaf(word string) (check, error) {
 	switch word {
 	case "@":
-		return always, nil
+		return constant(true), nil
 	case "!":
-		return never, nil
+		return constant(false), nil
 	}
 	kind, match, ok := strings.Cut(word, ":")
-	if !ok || slices.Contains([]string{"http", "https"}, kind) {
-		return nil, fmt.Errorf("check %q is not supported", word)
+	if !ok || quoted(word) {
+		return nil, fmt.Errorf("%q is not of the form kind:match", word)
 	}
 	switch kind {
+	case "http", "https":
+		return nil, fmt.Errorf("%q: rules that ask another server are not supported", word)
 	case "rule":
-		return func(e *evaluation) bool { return e.rule(match) }, nil
-	case "role":
-		return func(e *evaluation) bool {
-			want, ok := e.expand(match)
-			return ok && slices.ContainsFunc(e.creds.Roles, func(r string) bool { return strings.EqualFold(r, want) })
-		}, nil
-	default:
-		return func(e *evaluation) bool {
-			want, ok := e.expand(match)
-			have := e.fact(kind)
-			return ok && have != "" && have == want
-		}, nil
-	}
-}
-
-// fact is what a rule compares: a literal in quotes, or a credential. "" is unknown and
-// never equal to anything.
-func (e *evaluation) fact(kind string) string {
-	switch kind {
-	case "user_id":
-		return e.creds.UserID
-	case "project_id", "tenant_id", "tenant":
-		return e.creds.ProjectID
-	case "system_scope":
-		return e.creds.SystemScope
+		return ruleRef(match), nil
 	case "is_admin":
-		if e.creds.IsAdmin {
-			return "True"
-		}
-		return "False"
+		return isAdmin(strings.EqualFold(match, "true")), nil
 	}
-	if n := len(kind); n > 2 && kind[0] == kind[n-1] && (kind[0] == '\'' || kind[0] == '"') {
-		return kind[1 : n-1]
+	t, err := parseTemplate(match)
+	if err != nil {
+		return nil, err
 	}
-	return ""
+	if kind == "role" {
+		return role(t), nil
+	}
+	return compare{kind: kind, literal: literal(kind), match: t}, nil
 }
 
-// expand replaces %(name)s by the target's value; without it the check fails.
-func (e *evaluation) expand(match string) (string, bool) {
-	for {
-		i := strings.Index(match, "%(")
-		if i < 0 {
-			return match, true
-		}
-		name, rest, ok := strings.Cut(match[i+2:], ")s")
-		value, known := e.target[name]
-		if !ok || !known {
-			return "", false
-		}
-		if strings.Contains(value, "%(") { // a value is never read as a pattern
-			return "", false
-		}
-		match = match[:i] + value + rest
-	}
+func quoted(word string) bool {
+	n := len(word)
+	return n >= 2 && word[0] == word[n-1] && (word[0] == '\'' || word[0] == '"')
 }

@@ -2,10 +2,8 @@ package policy_test
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ottavino/ottavino/api/policy"
 )
@@ -46,7 +44,8 @@ func TestDefaultRules(t *testing.T) {
 		{"admin sees amphorae", neu, creds("p1", "admin"), "amphora:get_all", own, true},
 		{"admin without project", neu, creds("", "admin"), "flavor-profile:get_all", policy.Target{"project_id": ""}, true},
 		{"is_admin needs no role", neu, policy.Credentials{IsAdmin: true}, "quota:delete", other, true},
-		{"no project owns nothing", neu, creds("", "member"), "loadbalancer:get_one", policy.Target{"project_id": ""}, false},
+		{"no project, what belongs to nobody", neu, creds("", "reader"), "flavor:get_all", policy.Target{"project_id": ""}, true},
+		{"no project, what belongs to one", neu, creds("", "member"), "loadbalancer:get_one", own, false},
 		{"service lists members", neu, creds("p1", "service"), "member:get_all", other, true},
 		{"service shows a member", neu, creds("p1", "service"), "member:get_one", other, false},
 		{"unknown rule", neu, creds("p1", "admin"), "loadbalancer:dance", own, false},
@@ -67,90 +66,72 @@ func TestDefaultRules(t *testing.T) {
 	}
 }
 
-// TestGrammar reads rules of every form from a file.
-func TestGrammar(t *testing.T) {
+// TestNames: every rule that Octavia's policy files may name is there.
+func TestNames(t *testing.T) {
 	t.Parallel()
-	who := policy.Credentials{UserID: "u", ProjectID: "p1", SystemScope: "all", Roles: []string{"a", "b"}}
-	target := policy.Target{"project_id": "p1", "user_id": "v", "evil": "%(project_id)s"}
-	for text, want := range map[string]bool{
-		"":                                       true,
-		"@":                                      true,
-		"!":                                      false,
-		"not !":                                  true,
-		"role:a and role:b":                      true,
-		"role:a and role:c":                      false,
-		"role:c or role:b":                       true,
-		"role:c or role:a and role:b":            true,
-		"(role:a or role:c) and not role:b":      false,
-		"role:c and role:a or role:b":            true,
-		"not role:a or role:b":                   true,
-		"not (role:a or role:b)":                 false,
-		"((role:a))":                             true,
-		"ROLE:a OR role:b":                       true,
-		"project_id:%(project_id)s":              true,
-		"(project_id:%(project_id)s)":            true,
-		"user_id:%(user_id)s":                    false,
-		"project_id:%(absent)s":                  false,
-		"project_id:%(evil)s":                    false,
-		"system_scope:all":                       true,
-		"is_admin:True":                          false,
-		"is_admin:False":                         true,
-		"'p1':%(project_id)s":                    true,
-		"colour:red":                             false,
-		"rule:loop":                              false,
-		"rule:missing":                           false,
-		"rule:context_is_admin or role:%(role)s": false,
-	} {
-		path := write(t, "loop: rule:loop\nx: \""+text+"\"\n")
-		e := load(t, policy.Options{File: path})
-		if got := e.Authorize("x", who, target); got != want {
-			t.Errorf("%q: got %v, want %v", text, got, want)
+	text, err := os.ReadFile("testdata/names.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, r := range policy.Defaults().Rules() {
+		have[r.Name] = true
+	}
+	names := strings.Fields(string(text))
+	for _, name := range names {
+		if !have[name] {
+			t.Errorf("there is no rule %q", name)
 		}
 	}
-	for _, text := range []string{"role:a and", "(role:a", "role:a)", "role", "role:a role:b", "http://example.org/x"} {
-		if _, err := policy.Load(policy.Options{File: write(t, "x: \""+text+"\"\n")}); err == nil {
-			t.Errorf("%q: got no error", text)
+	if len(names) < 97 {
+		t.Errorf("got %d names, want all", len(names))
+	}
+}
+
+// TestIsAdmin: the rule context_is_admin sees the caller only.
+func TestIsAdmin(t *testing.T) {
+	t.Parallel()
+	system := policy.Credentials{SystemScope: "all", Roles: []string{"admin"}}
+	domain := policy.Credentials{DomainID: "d", Roles: []string{"admin"}}
+	file := write(t, `context_is_admin: "role:boss and project_id:%(project_id)s"`)
+	for _, c := range []struct {
+		name string
+		opts policy.Options
+		who  policy.Credentials
+		want bool
+	}{
+		{"admin", policy.Options{}, creds("p1", "admin"), true},
+		{"member", policy.Options{}, creds("p1", "member"), false},
+		{"legacy admin", policy.Options{}, creds("p1", "load-balancer_admin"), false},
+		{"legacy admin with old defaults", policy.Options{OldDefaults: true}, creds("p1", "load-balancer_admin"), true},
+		{"token of the system", policy.Options{}, system, false},
+		{"token of the system, any scope", policy.Options{AnyScope: true}, system, true},
+		{"token of a domain", policy.Options{}, domain, true},
+		{"the target is the caller", policy.Options{File: file}, creds("p1", "boss"), true},
+		{"a file replaces the default", policy.Options{File: file, OldDefaults: true}, creds("p1", "admin"), false},
+	} {
+		if got := load(t, c.opts).IsAdmin(c.who); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
 	}
 }
 
-// TestFileIsReadAgain changes, breaks and removes the file.
-func TestFileIsReadAgain(t *testing.T) {
+// TestScope: base rules that are asked themselves are for tokens of projects, calls are not.
+func TestScope(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "policy.yaml")
-	var log strings.Builder
-	e := load(t, policy.Options{File: path, Log: logTo(&log)})
-	ask := func() bool {
-		return e.Authorize(lb+"loadbalancer:post", creds("p1", "member"), policy.Target{"project_id": "p1"})
+	system := policy.Credentials{SystemScope: "all", Roles: []string{"admin"}}
+	e, any := load(t, policy.Options{}), load(t, policy.Options{AnyScope: true})
+	own := policy.Target{"project_id": "p1"}
+	if !e.Authorize(lb+"loadbalancer:post", system, own) {
+		t.Error("a call: got no, want yes")
 	}
-	if !ask() {
-		t.Fatal("absent file: got no, want the default")
+	if e.Authorize("load-balancer:write", system, own) {
+		t.Error("a base rule: got yes, want no")
 	}
-	set := func(text string, age time.Duration) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		when := time.Now().Add(-age)
-		if err := os.Chtimes(path, when, when); err != nil {
-			t.Fatal(err)
-		}
+	if e.Authorize("load-balancer:write", policy.Credentials{DomainID: "d", Roles: []string{"admin"}}, own) {
+		t.Error("a base rule, token of a domain: got yes, want no")
 	}
-	set(lb+"loadbalancer:post: '!'\n", time.Hour)
-	if ask() {
-		t.Error("new file: got yes, want its rule")
-	}
-	set(lb+"loadbalancer:post: 'nonsense'\n", time.Minute)
-	if ask() {
-		t.Error("broken file: got yes, want the rule before")
-	}
-	if !strings.Contains(log.String(), "nonsense") {
-		t.Errorf("broken file: log %q does not say what is wrong", log.String())
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if !ask() {
-		t.Error("removed file: got no, want the default")
+	if !any.Authorize("load-balancer:write", system, own) {
+		t.Error("a base rule, any scope: got no, want yes")
 	}
 }
