@@ -16,10 +16,14 @@ func (s *Server) amphoraCalls() []route {
 		route{http.MethodPut, "/amphorae/:id/failover", s.failoverAmphora},
 		route{http.MethodPut, "/amphorae/:id/config", s.configureAmphora},
 		route{http.MethodDelete, "/amphorae/:id", s.deleteAmphora},
+		route{http.MethodPut, "/amphorae/:id/:action", noSuchAction},
 		route{http.MethodPut, "/amphorae", lacksID("id")},
 		route{http.MethodDelete, "/amphorae", lacksID("id")},
 	)
 }
+
+// noSuchAction answers as upstream's controller does, which has an id and no PUT of its own.
+func noSuchAction(echo.Context) error { return echo.ErrMethodNotAllowed }
 
 type amphoraStatsOut struct {
 	ID             string  `json:"id"`

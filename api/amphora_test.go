@@ -36,6 +36,7 @@ func TestAmphoraCalls(t *testing.T) {
 			wrong{"serves nobody", "PUT", amphorae + "/" + stray + "/config", "", 409, "Amphora " + stray + " serves no load balancer."},
 			wrong{"serving", "DELETE", amphorae + "/" + one, "", 409, "amphora " + one + " is immutable and cannot be updated."},
 			wrong{"lacks id", "DELETE", amphorae, "", 400, `Missing argument: "id"`},
+			wrong{"no such action", "PUT", amphorae + "/" + one + "/bogus", "{}", 405, ""},
 		)
 		const forbidden = "Policy does not allow this request to be performed."
 		f.refuse(

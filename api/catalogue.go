@@ -34,6 +34,7 @@ func (r *catalogue[M, In, Out]) routes() []route {
 		{http.MethodPost, all, r.post},
 		{http.MethodGet, one, r.show},
 		{http.MethodPut, one, r.put},
+		{http.MethodPut, all, r.putAll},
 		{http.MethodDelete, one, r.delete},
 	}
 }

@@ -114,6 +114,8 @@ func testEveryResource(t *testing.T, f *fixture) {
 		other.refuse(wrong{"foreign list", "GET", c.path + "?project_id=" + project, "", 403, refused})
 		f.refuse(
 			wrong{"put of all", "PUT", c.path, put, 400, `Missing argument: "id"`},
+			wrong{"put of all, without body", "PUT", c.path, "", 400, `Missing argument: "id"`},
+			wrong{"put of all, wrong body", "PUT", c.path, `{"` + c.singular + `": {"bogus": 1}}`, 400, "Unknown attribute for argument " + c.arg + "." + c.singular + ": bogus"},
 			wrong{"delete of all", "DELETE", c.path, "", 400, `Missing argument: "id"`},
 		)
 		f.as("member,reader", "").refuse(wrong{"list without project", "GET", c.path, "", 403, refused})

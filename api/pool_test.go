@@ -148,6 +148,10 @@ func TestAcceptPending(t *testing.T) {
 	f.must(204, "DELETE", pools+"/"+pool+"/members/"+member, "")
 	f.must(202, "PUT", pools+"/"+pool+"/members", `{"members": [{"address": "10.0.0.1", "protocol_port": 80}]}`)
 	expect(t, f.must(200, "GET", pools+"/"+pool+"/members/"+member, ""), "member.provisioning_status", `"PENDING_UPDATE"`)
+	other := f.create(pools, `{"pool": {"loadbalancer_id": "`+lb+`", "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN"}}`)
+	f.must(204, "DELETE", pools+"/"+other, "")
 	f.must(204, "DELETE", lbs+"/"+lb+"?cascade=true", "")
 	f.must(204, "DELETE", lbs+"/"+lb+"?cascade=true", "")
+	f.must(204, "DELETE", pools+"/"+other, "")
+	f.refuse(wrong{"of what is not going itself", "DELETE", pools + "/" + pool, "", 409, "Load Balancer " + lb + " is immutable and cannot be updated."})
 }

@@ -25,6 +25,7 @@ type resource[M, In, Out any] struct {
 	policy   string // type in policy rules
 	postArg  string // names of the body in faults
 	putArg   string
+	key      string // name of the id in a PUT without one; "" is id
 	global   bool // lists have a get_all-global rule
 	// limit decides whose rows a list shows; nil is listScope, which most have.
 	limit   func(q *call) (*string, error)
@@ -80,7 +81,7 @@ func (r *resource[M, In, Out]) routes() []route {
 		out = append(out, route{http.MethodPost, all, r.post})
 	}
 	if r.decodeChange != nil {
-		out = append(out, route{http.MethodPut, one, r.put})
+		out = append(out, route{http.MethodPut, one, r.put}, route{http.MethodPut, all, r.putAll})
 	}
 	if r.marks != nil {
 		out = append(out, route{http.MethodDelete, one, r.delete})

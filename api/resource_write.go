@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -131,6 +133,16 @@ func (r *resource[M, In, Out]) put(c echo.Context) error {
 	return r.s.writeOne(c, http.StatusOK, r.singular, out[0])
 }
 
+// putAll answers a PUT of the whole collection: what is wrong with the body comes before the id it lacks.
+func (r *resource[M, In, Out]) putAll(c echo.Context) error {
+	if c.Request().ContentLength != 0 {
+		if _, err := r.decode(c, r.putArg, r.decodeChange); err != nil {
+			return err
+		}
+	}
+	return lacks(cmp.Or(r.key, "id"))
+}
+
 // apply is the transaction of a PUT.
 func (r *resource[M, In, Out]) apply(ctx context.Context, c *change, id string, in *In) ([]Out, error) {
 	row, err := db.Live[M](ctx, c.tx, id)
@@ -211,7 +223,7 @@ func (r *resource[M, In, Out]) remove(ctx context.Context, c *change, id string)
 		}
 	}
 	if err := c.begin(ctx); err != nil {
-		return err
+		return r.unlessGoing(ctx, c, id, err)
 	}
 	if err := c.mark(ctx, r.marks(row)); err != nil {
 		return err
@@ -220,4 +232,18 @@ func (r *resource[M, In, Out]) remove(ctx context.Context, c *change, id string)
 		return err
 	}
 	return c.emit(ctx, r.kind, id, "Delete")
+}
+
+// unlessGoing forgives a DELETE that comes too late, below a load balancer that is being deleted, when
+// the row itself is being deleted already.
+func (r *resource[M, In, Out]) unlessGoing(ctx context.Context, c *change, id string, locked error) error {
+	var immutable *db.ImmutableError
+	if c.s.cfg.PendingChanges != db.AcceptPending || !errors.As(locked, &immutable) {
+		return locked
+	}
+	status, err := c.tx.StatusOf(ctx, r.kind, id)
+	if err != nil || status != db.PendingDelete {
+		return errors.Join(err, locked)
+	}
+	return nil
 }

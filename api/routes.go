@@ -97,32 +97,32 @@ func (s *Server) extras() []route {
 	}
 }
 
-// withoutID are the PUTs and DELETEs of whole collections, which only say what they lack.
+// withoutID are the PUTs and DELETEs of whole collections, which only say what they lack. Most PUTs are the
+// collections' own.
 func withoutID() []route {
-	var out []route
-	for path, names := range map[string][2]string{ // of PUT and of DELETE
-		"/loadbalancers":            {"id", "id"},
-		"/listeners":                {"id", "id"},
-		"/pools":                    {"id", "id"},
-		"/pools/:parent/members":    {"", "id"}, // the PUT is a batch
-		"/healthmonitors":           {"id", "id"},
-		"/l7policies":               {"id", "id"},
-		"/l7policies/:parent/rules": {"id", "id"},
-		"/quotas":                   {"project_id", "project_id"},
-		"/flavors":                  {"id", "flavor_id"},
-		"/flavorprofiles":           {"id", "flavor_profile_id"},
-		"/availabilityzones":        {"name", "availability_zone_name"},
-		"/availabilityzoneprofiles": {"id", "availability_zone_profile_id"},
+	out := []route{{http.MethodPut, "/quotas", lacksID("project_id")}}
+	for path, name := range map[string]string{
+		"/loadbalancers":            "id",
+		"/listeners":                "id",
+		"/pools":                    "id",
+		"/pools/:parent/members":    "id",
+		"/healthmonitors":           "id",
+		"/l7policies":               "id",
+		"/l7policies/:parent/rules": "id",
+		"/quotas":                   "project_id",
+		"/flavors":                  "flavor_id",
+		"/flavorprofiles":           "flavor_profile_id",
+		"/availabilityzones":        "availability_zone_name",
+		"/availabilityzoneprofiles": "availability_zone_profile_id",
 	} {
-		if names[0] != "" {
-			out = append(out, route{http.MethodPut, path, lacksID(names[0])})
-		}
-		out = append(out, route{http.MethodDelete, path, lacksID(names[1])})
+		out = append(out, route{http.MethodDelete, path, lacksID(name)})
 	}
 	return out
 }
 
 // lacksID answers a PUT or DELETE of a whole collection.
 func lacksID(name string) echo.HandlerFunc {
-	return func(echo.Context) error { return BadRequest(fmt.Sprintf("Missing argument: %q", name)) }
+	return func(echo.Context) error { return lacks(name) }
 }
+
+func lacks(name string) *Fault { return BadRequest(fmt.Sprintf("Missing argument: %q", name)) }

@@ -133,7 +133,7 @@ func (s *Server) zones() *catalogue[db.AvailabilityZone, zoneIn, zoneOut] {
 		resource: resource[db.AvailabilityZone, zoneIn, zoneOut]{
 			s: s, kind: "availabilityzone", singular: "availability_zone", plural: "availability_zones",
 			path: "/availabilityzones", policy: "availability-zone",
-			postArg: "availability_zone_", putArg: "availability_zone_", limit: s.offered("availability-zone"),
+			postArg: "availability_zone_", putArg: "availability_zone_", key: "name", limit: s.offered("availability-zone"),
 			columns: map[string]string{
 				"name": "name", "description": "description", "enabled": "enabled",
 				"availability_zone_profile_id": "availability_zone_profile_id",
