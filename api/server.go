@@ -149,7 +149,17 @@ func (d Deps) withDefaults() Deps {
 		d.Now = time.Now
 	}
 	if d.NewID == nil {
-		d.NewID = uuid.NewString
+		d.NewID = newID
 	}
 	return d
+}
+
+// newID makes UUIDs that sort by time: what was made within the same second, which is all that created_at tells apart,
+// is listed in the order in which it was made.
+func newID() string {
+	id, err := uuid.NewV7()
+	if err != nil { // no randomness; uuid.NewString would panic as well
+		panic(err)
+	}
+	return id.String()
 }

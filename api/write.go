@@ -9,12 +9,17 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// stamp is a time as upstream shows it: UTC, without a zone. A nil *stamp is null.
+// stamp is a time as upstream shows it: UTC, without a zone, and with microseconds where the database keeps them
+// (MariaDB's columns do not). A nil *stamp is null.
 type stamp time.Time
 
 // MarshalJSON implements json.Marshaler.
 func (t stamp) MarshalJSON() ([]byte, error) {
-	return []byte(time.Time(t).UTC().Format(`"2006-01-02T15:04:05"`)), nil
+	at := time.Time(t).UTC().Truncate(time.Microsecond)
+	if at.Nanosecond() == 0 {
+		return []byte(at.Format(`"2006-01-02T15:04:05"`)), nil
+	}
+	return []byte(at.Format(`"2006-01-02T15:04:05.000000"`)), nil
 }
 
 func stampOf(t *time.Time) *stamp {
