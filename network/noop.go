@@ -213,8 +213,8 @@ func (n *Noop) Subnet(_ context.Context, id string) (Subnet, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	network := n.subnets[id]
-	if network == "" {
-		network = derived("network", id)
+	if network == "" { // of which nobody said where it is: then all are together, or no two VIPs could be
+		network = derived("network", "")
 	}
 	s := Subnet{ID: id, NetworkID: network, CIDR: noopCIDR4, GatewayIP: noopGateway4, IPVersion: 4}
 	if id == derived("v6", network) {
