@@ -70,6 +70,7 @@ func testEveryResource(t *testing.T, f *fixture) {
 		f.refuse(
 			wrong{"absent", "GET", c.path + "/" + absent, "", 404, c.title + " " + absent + " not found."},
 			wrong{"absent", "PUT", c.path + "/" + absent, put, 404, c.title + " " + absent + " not found."},
+			wrong{"absent, nothing inside", "PUT", c.path + "/" + absent, "{}", 404, c.title + " " + absent + " not found."},
 			wrong{"absent", "DELETE", c.path + "/" + absent, "", 404, c.title + " " + absent + " not found."},
 			wrong{"upper case", "GET", c.path + "/" + strings.ToUpper(c.id), "", 404, c.title + " " + strings.ToUpper(c.id) + " not found."},
 			wrong{"no body", "POST", c.path, "", 400, `Missing argument: "` + c.arg + `"`},
@@ -98,7 +99,7 @@ func testEveryResource(t *testing.T, f *fixture) {
 			t.Errorf("%s: list and show differ:\n%s\n%s", c.plural, got, want)
 		}
 		expect(t, shown, c.singular+".project_id", `"`+project+`"`, c.singular+".tenant_id", `"`+project+`"`, c.singular+".tags", "[]")
-		if ok := regexp.MustCompile(`^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"$`).MatchString(show(shown.at(c.singular + ".created_at"))); !ok {
+		if ok := regexp.MustCompile(`^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?"$`).MatchString(show(shown.at(c.singular + ".created_at"))); !ok {
 			t.Errorf("%s: created_at is %s", c.plural, show(shown.at(c.singular+".created_at")))
 		}
 		expect(t, f.must(200, "GET", one+"?fields=id&fields=nonsense", ""), c.singular, `{"id":"`+c.id+`"}`)

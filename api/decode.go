@@ -72,10 +72,17 @@ func unwrap(doc document, wrapper string) (json.RawMessage, error) {
 		return nil, unknownAttributes(doc.arg, top)
 	}
 	if !ok || isNull(inner) {
-		return nil, missing(wrapper)
+		return nil, &nothingInside{missing(wrapper)}
 	}
 	return inner, nil
 }
+
+// nothingInside is the fault of a body without an object. In a PUT it counts less than that the object is absent or
+// not to be changed by the caller.
+type nothingInside struct{ fault *Fault }
+
+func (n *nothingInside) Error() string { return n.fault.Error() }
+func (n *nothingInside) Unwrap() error { return n.fault }
 
 func newObject(doc document, path string, raw json.RawMessage) (*object, error) {
 	o := &object{doc: doc, path: path, known: map[string]bool{}}

@@ -108,14 +108,18 @@ func (r *resource[M, In, Out]) finish(ctx context.Context, c *change, id, verb s
 }
 
 func (r *resource[M, In, Out]) put(c echo.Context) error {
-	in, err := r.decode(c, r.putArg, r.decodeChange)
-	if err != nil {
-		return err
+	in, bad := r.decode(c, r.putArg, r.decodeChange)
+	var nothing *nothingInside
+	if bad != nil && !errors.As(bad, &nothing) {
+		return bad
 	}
 	who := callOf(c).who
 	row, at, err := r.locateRow(c, "put")
 	if err != nil {
 		return err
+	}
+	if bad != nil {
+		return bad
 	}
 	if r.outside != nil {
 		if err := r.outside(c.Request().Context(), who, at, row, &in); err != nil {
