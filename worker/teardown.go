@@ -39,7 +39,12 @@ func (p *pass) tearDown(ctx context.Context) error {
 	if err := p.deleteGroup(ctx, lb.ID); err != nil {
 		return err
 	}
-	return p.write(ctx, func(ctx context.Context, tx *db.Tx) error { return tx.FinishDelete(ctx, p.tree) })
+	return p.write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := tx.FinishDelete(ctx, p.tree); err != nil {
+			return err
+		}
+		return tx.Emit(ctx, p.about(db.KindLoadBalancer, lb.ID, "Normal", "Deleted", "the load balancer and all that was made for it are gone"))
+	})
 }
 
 // releaseVIPPort deletes the VIP port, or takes our security group off when it is the user's.
