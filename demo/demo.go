@@ -78,6 +78,7 @@ func Run(ctx context.Context, o Options) error {
 		{"A backend dies", s.loseBackend},
 		{"A member is added under traffic", s.addUnderTraffic},
 		{"An operator looks inside the amphora", s.lookInside},
+		{"What happened, as its owner can read it", s.showEvents},
 		{"Everything goes away", s.remove},
 	}
 	for _, c := range chapters {
@@ -276,6 +277,28 @@ func (s *story) lookInside(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// mostEvents is how many events are shown.
+const mostEvents = 12
+
+func (s *story) showEvents(ctx context.Context) error {
+	var page struct {
+		Events []event `json:"events"`
+	}
+	url := s.API.ServiceURL("lbaas", "loadbalancers", s.lbID, "events") + fmt.Sprintf("?limit=%d", mostEvents)
+	resp, err := s.API.Get(ctx, url, &page, nil) //nolint:bodyclose // gophercloud closes what it decodes
+	if _, _, err := gophercloud.ParseResponse(resp, err); err != nil {
+		return err
+	}
+	s.say("GET loadbalancers/%s/events, newest first", s.lbID)
+	s.show(renderEvents(page.Events))
+	for _, e := range page.Events {
+		if e.Reason == "Applied" && e.Count > 1 { // the create and what came after
+			return nil
+		}
+	}
+	return fmt.Errorf("no event says that the changes were applied: %v", page.Events)
 }
 
 func (s *story) remove(ctx context.Context) error {

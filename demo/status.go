@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/loadbalancers"
@@ -68,6 +69,29 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
+}
+
+// event is what an event of a load balancer says.
+type event struct {
+	Type    string `json:"type"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+	Count   int    `json:"count"`
+	LastAt  string `json:"last_at"` // UTC
+}
+
+// renderEvents prints events, one a line.
+func renderEvents(events []event) []byte {
+	var b bytes.Buffer
+	for _, e := range events {
+		_, clock, _ := strings.Cut(e.LastAt, "T")
+		fmt.Fprintf(&b, "%s  %-7s  %-16s  %s", clock, e.Type, e.Reason, e.Message)
+		if e.Count > 1 {
+			fmt.Fprintf(&b, " (%d times)", e.Count)
+		}
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
 }
 
 // renderTree prints a status tree, an object a line.
