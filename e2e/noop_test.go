@@ -2,8 +2,10 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,9 +21,27 @@ import (
 func TestNoop(t *testing.T) {
 	t.Parallel()
 	l := &lab{t: t, url: "http://" + freeAddress(t), log: newLog(t)}
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(l.url, "http://"))
-	l.conf = filepath.Join(t.TempDir(), "octavia.conf")
-	text := fmt.Sprintf(`[api_settings]
+	l.conf = noopConf(t, l.url)
+	startServer(t, l.url, l.conf, l.log)
+	l.tenant = &gophercloud.ServiceClient{
+		ProviderClient: &gophercloud.ProviderClient{TokenID: "any"}, Endpoint: l.url + "/", ResourceBase: l.url + "/v2.0/",
+		MoreHeaders: map[string]string{"X-Project-Id": "somebody"},
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	a := &actor{api: l.tenant, name: "noop", subnet: "8e9d1c4e-7b8e-4a5a-9d8e-111111111111"}
+	if err := l.lifeDespite(ctx, a); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// noopConf makes an octavia.conf for a server at url that needs no cloud.
+func noopConf(t *testing.T, url string) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(url, "http://"))
+	text := fmt.Sprintf(`[DEFAULT]
+debug = true
+[api_settings]
 auth_strategy = noauth
 bind_port = %s
 [controller_worker]
@@ -34,18 +54,79 @@ bind_port = 0
 [database]
 connection = %s
 `, port, dbtest.Server(t, dbtest.SQLite))
-	if err := os.WriteFile(l.conf, []byte(text), 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "octavia.conf")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	startServer(t, l.url, l.conf, l.log)
-	l.tenant = &gophercloud.ServiceClient{
-		ProviderClient: &gophercloud.ProviderClient{TokenID: "any"}, Endpoint: l.url + "/", ResourceBase: l.url + "/v2.0/",
-		MoreHeaders: map[string]string{"X-Project-Id": "somebody"},
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	return path
+}
+
+// TestEndAnswersWhoWaits: a process that is asked to end answers the requests that wait for a load balancer.
+func TestEndAnswersWhoWaits(t *testing.T) {
+	t.Parallel()
+	url, log := "http://"+freeAddress(t), newLog(t)
+	s := &server{t: t, url: url, argv: []string{binaries.ottavino, "api", "--config-file", noopConf(t, url)}, log: log} // no worker
+	s.start()
+	t.Cleanup(s.stop)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	a := &actor{api: l.tenant, name: "noop", subnet: "8e9d1c4e-7b8e-4a5a-9d8e-111111111111"}
-	if err := l.lifeDespite(ctx, a); err != nil {
+	made, err := ask(ctx, http.MethodPost, url+"/v2/lbaas/loadbalancers", "",
+		`{"loadbalancer": {"project_id": "somebody", "vip_subnet_id": "8e9d1c4e-7b8e-4a5a-9d8e-111111111111"}}`)
+	if err != nil || made.ID == "" {
+		t.Fatalf("got %v %v, want a load balancer", made, err)
+	}
+	type answer struct {
+		lb  balancer
+		err error
+	}
+	const id = "req-6a2b0c1e-0000-4000-8000-000000000001"
+	waits := make(chan answer, 1)
+	go func() {
+		lb, err := ask(ctx, http.MethodGet, url+"/v2/lbaas/loadbalancers/"+made.ID+"?wait=300", id, "")
+		waits <- answer{lb, err}
+	}()
+	for !log.has(t, id) { // then the request has come
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			t.Fatal("the request did not come")
+		}
+	}
+	s.stop()
+	if a := <-waits; a.err != nil || a.lb.Status != "PENDING_CREATE" {
+		t.Errorf("got %v, %v, want the load balancer in PENDING_CREATE", a.lb, a.err)
+	}
+}
+
+// balancer is what the API says of a load balancer.
+type balancer struct {
+	ID     string `json:"id"`
+	Status string `json:"provisioning_status"`
+}
+
+// ask sends a request, with a global request id, about a load balancer.
+func ask(ctx context.Context, method, url, id, body string) (balancer, error) {
+	var out struct {
+		LB balancer `json:"loadbalancer"`
+	}
+	r, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return out.LB, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Openstack-Request-Id", id)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return out.LB, err
+	}
+	defer resp.Body.Close()
+	return out.LB, json.NewDecoder(resp.Body).Decode(&out)
+}
+
+// has says that servers wrote a text.
+func (l *logFile) has(t *testing.T, text string) bool {
+	t.Helper()
+	all, err := os.ReadFile(l.Name())
+	if err != nil {
 		t.Fatal(err)
 	}
+	return strings.Contains(string(all), text)
 }

@@ -131,18 +131,21 @@ func serveHTTP(ctx context.Context, log *slog.Logger, address string, h http.Han
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	stopped := context.AfterFunc(ctx, func() {
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			log.WarnContext(ctx, "requests cut off", "error", err)
 		}
 	})
-	defer stopped()
 	log.InfoContext(ctx, "listening", "address", l.Addr().String())
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		stop()
 		return fmt.Errorf("serve %s: %w", address, err)
 	}
+	<-ended // Serve returns when the shutdown begins; the requests need what the caller closes next
 	return nil
 }
 
