@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,6 +55,8 @@ func (s *Server) awaitSettled(c echo.Context, limit time.Duration) error {
 	if err != nil || !pending {
 		return err
 	}
+	// A server's limit for the answer is not meant for those who ask to wait. Writers that have none need not be told.
+	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Time{})
 	settled, leave := s.watch.enter(ctx, c.Param("id"))
 	defer leave()
 	timer := time.NewTimer(limit)

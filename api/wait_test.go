@@ -173,14 +173,14 @@ func TestWaitEndsWithTheServer(t *testing.T) {
 	f.waiters(0)
 }
 
-// TestWaitEndsWithTheClient: who goes away is not waited for, and who stays is not cut off by the time a server gives a
-// request to arrive.
+// TestWaitEndsWithTheClient: who goes away is not waited for, and who stays is not cut off by the times a server gives
+// to requests and answers.
 func TestWaitEndsWithTheClient(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t).inTime()
 	id := f.create(lbs, newLB)
 	server := httptest.NewUnstartedServer(f.handler)
-	server.Config.ReadTimeout = 50 * time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
 	server.Start()
 	t.Cleanup(server.Close)
 	get := func(ctx context.Context) (*http.Response, error) {
