@@ -52,15 +52,24 @@ func (q *call) flag(name string) bool {
 
 // credentials are the caller as policy sees it.
 func (id Identity) credentials() policy.Credentials {
-	return policy.Credentials{
-		UserID: id.UserID, ProjectID: id.ProjectID, SystemScope: id.SystemScope,
-		Roles: id.Roles, IsAdmin: id.IsAdmin,
+	c := policy.Credentials{
+		UserID: id.UserID, UserDomainID: id.UserDomainID,
+		ProjectID: id.ProjectID, ProjectDomainID: id.ProjectDomainID,
+		DomainID: id.DomainID, SystemScope: id.SystemScope,
+		Roles: id.Roles, NotAdminProject: id.NotAdminProject, IsAdmin: id.IsAdmin,
 	}
+	if s := id.Service; s != nil {
+		c.Service = policy.ServiceCredentials{
+			UserID: s.UserID, UserDomainID: s.UserDomainID,
+			ProjectID: s.ProjectID, ProjectDomainID: s.ProjectDomainID, Roles: s.Roles,
+		}
+	}
+	return c
 }
 
 // may says whether a rule (type:action) passes for an object of a project.
 func (s *Server) may(who Identity, rule, projectID string) bool {
-	return s.deps.Policy.Authorize("os_load-balancer_api:"+rule, who.credentials(), policy.Target{"project_id": projectID})
+	return s.deps.Policy.Authorize(policy.CallPrefix+rule, who.credentials(), policy.Target{"project_id": projectID})
 }
 
 // authorize is may as an error.

@@ -150,6 +150,8 @@ type fixture struct {
 	project string
 	headers http.Header
 	ctx     context.Context //nolint:containedctx // of its requests
+	// noIdentity: requests say nothing but headers.
+	noIdentity bool
 }
 
 func TestMain(m *testing.M) { dbtest.Main(m) }
@@ -229,10 +231,12 @@ func (f *fixture) do(method, path, body string) answer {
 	if body != "" && r.Header.Get("Content-Type") == "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	r.Header.Set("X-Roles", f.roles)
-	r.Header.Set("X-Project-Id", f.project)
-	if r.Header.Get("X-User-Id") == "" {
-		r.Header.Set("X-User-Id", "someone")
+	if !f.noIdentity {
+		r.Header.Set("X-Roles", f.roles)
+		r.Header.Set("X-Project-Id", f.project)
+		if r.Header.Get("X-User-Id") == "" {
+			r.Header.Set("X-User-Id", "someone")
+		}
 	}
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, r)

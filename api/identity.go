@@ -17,6 +17,10 @@ type Identity struct {
 	DomainID               string // of a domain-scoped token
 	SystemScope            string // "all" for a system-scoped token, else ""
 	Roles                  []string
+	// NotAdminProject: Keystone has an admin project, and the token's is another.
+	NotAdminProject bool
+	// Service is who sent the request on behalf of the user, as X-Service-Token says; nil is nobody.
+	Service *Identity
 	// IsAdmin is set by the server: auth_strategy noauth, or the rule context_is_admin.
 	IsAdmin bool
 	// Token is the caller's, to look at Neutron with the caller's eyes. Never logged.

@@ -159,28 +159,76 @@ func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return fmt.Errorf("%w: check token: %w", ErrUnavailable, err)
 		}
-		who.IsAdmin = s.cfg.AuthStrategy == AuthNoAuth ||
-			s.deps.Policy.Authorize("context_is_admin", who.credentials(), nil)
+		who.IsAdmin = s.cfg.AuthStrategy == AuthNoAuth || s.deps.Policy.IsAdmin(who.credentials())
 		q.who = who
 		c.SetRequest(r.WithContext(obs.With(r.Context(), obs.IDs{ProjectID: who.ProjectID})))
 		return next(c)
 	}
 }
 
+// identify asks Keystone about the request's tokens.
 func (s *Server) identify(r *http.Request) (Identity, error) {
 	if s.cfg.AuthStrategy != AuthKeystone {
-		return Identity{
-			UserID: r.Header.Get("X-User-Id"), UserName: r.Header.Get("X-User-Name"),
-			ProjectID: r.Header.Get("X-Project-Id"), ProjectName: r.Header.Get("X-Project-Name"),
-			SystemScope: r.Header.Get("Openstack-System-Scope"),
-			Roles:       splitList(strings.ReplaceAll(r.Header.Get("X-Roles"), " ", "")),
-		}, nil
+		return identityIn(r.Header), nil
 	}
 	token := r.Header.Get("X-Auth-Token")
 	if token == "" {
 		return Identity{}, ErrUnauthorized
 	}
-	return s.deps.Auth.Authenticate(r.Context(), token)
+	who, err := s.deps.Auth.Authenticate(r.Context(), token)
+	if err != nil {
+		return Identity{}, err
+	}
+	if token := r.Header.Get("X-Service-Token"); token != "" {
+		service, err := s.deps.Auth.Authenticate(r.Context(), token)
+		if err != nil {
+			return Identity{}, err
+		}
+		who.Service = &service
+	}
+	return who, nil
+}
+
+// identityIn believes the headers that Keystone's middleware would set.
+func identityIn(h http.Header) Identity {
+	who := Identity{
+		UserID: anyOf(h, "X-User-Id", "X-User"), UserName: h.Get("X-User-Name"),
+		UserDomainID: h.Get("X-User-Domain-Id"),
+		ProjectID:    anyOf(h, "X-Project-Id", "X-Tenant-Id", "X-Tenant"), ProjectName: anyOf(h, "X-Project-Name", "X-Tenant-Name"),
+		ProjectDomainID: h.Get("X-Project-Domain-Id"),
+		DomainID:        h.Get("X-Domain-Id"), SystemScope: h.Get("Openstack-System-Scope"),
+		Roles: rolesIn(anyOf(h, "X-Roles", "X-Role")), Token: h.Get("X-Auth-Token"),
+	}
+	if v := h.Get("X-Is-Admin-Project"); v != "" {
+		who.NotAdminProject = !strings.EqualFold(v, "true")
+	}
+	if id := h.Get("X-Service-User-Id"); id != "" || h.Get("X-Service-Roles") != "" {
+		who.Service = &Identity{
+			UserID: id, UserDomainID: h.Get("X-Service-User-Domain-Id"),
+			ProjectID: h.Get("X-Service-Project-Id"), ProjectDomainID: h.Get("X-Service-Project-Domain-Id"),
+			Roles: rolesIn(h.Get("X-Service-Roles")),
+		}
+	}
+	return who
+}
+
+// anyOf is the first of several headers that is there.
+func anyOf(h http.Header, names ...string) string {
+	for _, name := range names {
+		if v := h.Get(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// rolesIn splits a list of roles, whose names may have spaces inside.
+func rolesIn(header string) []string {
+	roles := splitList(header)
+	for i, r := range roles {
+		roles[i] = strings.TrimSpace(r)
+	}
+	return roles
 }
 
 // unauthorized answers as Keystone's middleware does.

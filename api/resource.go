@@ -153,7 +153,9 @@ func (s *Server) adminScope(rule string) func(*call) (*string, error) {
 // listScope is the project a list is limited to; nil is all.
 func (s *Server) listScope(q *call, rule string, global bool) (*string, error) {
 	asked := q.query.Get("project_id")
-	all := global && s.may(q.who, rule+":get_all-global", q.who.ProjectID)
+	// Without project_id, the target of a list of everything has no project: a rule that
+	// wants the caller's own there must not pass.
+	all := global && s.may(q.who, rule+":get_all-global", asked)
 	switch {
 	case all && q.query.Has("project_id"):
 		return &asked, nil

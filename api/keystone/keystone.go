@@ -145,7 +145,9 @@ type tokenDoc struct {
 		}
 		Domain struct{ ID string }
 		System struct{ All bool }
-		Roles  []struct{ Name string }
+		// AdminProject is there only when Keystone has an admin project.
+		AdminProject *bool `json:"is_admin_project"`
+		Roles        []struct{ Name string }
 	}
 }
 
@@ -182,6 +184,7 @@ func (d *tokenDoc) identity() api.Identity {
 		ProjectID: t.Project.ID, ProjectName: t.Project.Name, ProjectDomainID: t.Project.Domain.ID,
 		DomainID: t.Domain.ID,
 	}
+	who.NotAdminProject = t.AdminProject != nil && !*t.AdminProject
 	if t.System.All {
 		who.SystemScope = "all"
 	}
