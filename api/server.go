@@ -68,6 +68,7 @@ type Config struct {
 	Topology          string   // [controller_worker] loadbalancer_topology; "" is SINGLE
 	ReservedIPs       []string // [networking] reserved_ips; nil is 169.254.169.254
 	PendingChanges    db.Pending
+	CORS              CORS
 	Quotas            db.QuotaDefaults // [quotas] default_*_quota; absent is -1
 }
 
@@ -125,7 +126,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.Logger.SetOutput(io.Discard) // everything is logged through Deps.Log
 	s.echo.HTTPErrorHandler = s.fail
-	s.echo.Pre(s.requestID, s.observe(metrics), options, rewritePath)
+	s.echo.Pre(s.requestID, s.observe(metrics), s.cors, options, rewritePath)
 	s.echo.Use(s.recover, accept, s.authenticate, s.parseQuery)
 	s.routes()
 	return s, nil

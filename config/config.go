@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Config is octavia.conf. Every field holds its default when no file sets it. It is not
@@ -52,6 +53,11 @@ type Config struct {
 	Quotas            Quotas            `group:"quotas"`
 	OsloPolicy        OsloPolicy        `group:"oslo_policy"`
 	OsloMiddleware    OsloMiddleware    `group:"oslo_middleware"`
+	CORS              CORS              `group:"cors"`
+
+	// Path are the directories in which files are looked for whose names are relative: of the
+	// files and directories that were loaded, then where Octavia looks.
+	Path []string
 
 	// Warnings say what the files hold and nobody reads: probably misspelt, or long gone. Each
 	// names file, line, group and key, never a value.
@@ -77,7 +83,21 @@ func Load(files, dirs []string) (*Config, error) {
 			return nil, err
 		}
 	}
-	return build(src)
+	cfg, err := build(src)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Path = searchPath(files, dirs)
+	return cfg, nil
+}
+
+// searchPath is where oslo.config looks for files: the last that was loaded counts first.
+func searchPath(files, dirs []string) []string {
+	path := slices.Clone(dirs)
+	for _, file := range slices.Backward(files) {
+		path = append(path, filepath.Dir(file))
+	}
+	return append(path, places()...)
 }
 
 // confFiles lists dir/*.conf in name order.
@@ -98,11 +118,16 @@ func confFiles(dir string) ([]string, error) {
 // Find returns what Load reads when the command line names nothing: the first octavia.conf and the first
 // octavia.conf.d of ~/.octavia, ~, /etc/octavia and /etc. Both are empty when there is none.
 func Find() (files, dirs []string) {
+	return first(places(), "octavia.conf"), first(places(), "octavia.conf.d")
+}
+
+// places are the directories where Octavia keeps its configuration.
+func places() []string {
 	places := []string{"/etc/octavia", "/etc"}
 	if home, err := os.UserHomeDir(); err == nil {
 		places = append([]string{filepath.Join(home, ".octavia"), home}, places...)
 	}
-	return first(places, "octavia.conf"), first(places, "octavia.conf.d")
+	return places
 }
 
 func first(places []string, name string) []string {

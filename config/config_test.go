@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,10 @@ func TestDefaults(t *testing.T) {
 		"default_pool_quota":          {cfg.Quotas.DefaultPoolQuota, -1},
 		"max_request_body_size":       {cfg.OsloMiddleware.MaxRequestBodySize, 114688},
 		"policy_dirs":                 {strings.Join(cfg.OsloPolicy.PolicyDirs, " "), "policy.d"},
+		"policy_default_rule":         {cfg.OsloPolicy.PolicyDefaultRule, "default"},
+		"allowed_origin":              {len(cfg.CORS.AllowedOrigin), 0},
+		"allow_methods":               {strings.Join(cfg.CORS.AllowMethods, " "), "GET PUT POST DELETE"},
+		"max_age":                     {cfg.CORS.MaxAge, time.Hour},
 		"valid_vip_networks":          {cfg.Networking.ValidVIPNetworks == nil, true},
 		"warnings":                    {len(cfg.Warnings), 0},
 	}
@@ -78,6 +83,31 @@ func TestDefaults(t *testing.T) {
 		if c[0] != c[1] {
 			t.Errorf("%s: got %v, want %v", what, c[0], c[1])
 		}
+	}
+}
+
+// TestPath: relative names are looked for where the configuration is, the last file's first.
+func TestPath(t *testing.T) {
+	first, second, more := t.TempDir(), t.TempDir(), t.TempDir()
+	var files []string
+	for _, dir := range []string{first, second} {
+		path := filepath.Join(dir, "octavia.conf")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, path)
+	}
+	cfg, err := config.Load(files, []string{more})
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{more, second, first, filepath.Join(home, ".octavia"), home, "/etc/octavia", "/etc"}
+	if !slices.Equal(cfg.Path, want) {
+		t.Errorf("got %q, want %q", cfg.Path, want)
 	}
 }
 

@@ -96,8 +96,19 @@ type Quotas struct {
 type OsloPolicy struct {
 	PolicyFile         string   `opt:"policy_file" default:"policy.yaml"`           // Rules that replace the built-in ones; relative to the directory of octavia.conf.
 	PolicyDirs         []string `opt:"policy_dirs" default:"policy.d" multi:"true"` // Directories with more such files; the key may be repeated.
+	PolicyDefaultRule  string   `opt:"policy_default_rule" default:"default"`       // Rule that stands in for those that other rules name and that are not there.
 	EnforceScope       bool     `opt:"enforce_scope" default:"true"`                // Whether a token's scope must be one the rule is for.
 	EnforceNewDefaults bool     `opt:"enforce_new_defaults" default:"true"`         // Whether deprecated rules are no longer tried too.
+}
+
+// CORS is [cors]: which web pages may call the API from a browser.
+type CORS struct {
+	AllowedOrigin    []string      `opt:"allowed_origin"`                                                // Origins that may, such as https://horizon.example.com; * = all. Not set: none.
+	AllowCredentials bool          `opt:"allow_credentials" default:"true"`                              // Whether browsers may send cookies and the like.
+	ExposeHeaders    []string      `opt:"expose_headers" default:"X-Auth-Token, X-Openstack-Request-Id"` // Headers of answers that pages may read.
+	MaxAge           time.Duration `opt:"max_age" default:"3600"`                                        // How long browsers may remember what is allowed; 0 = as they like.
+	AllowMethods     []string      `opt:"allow_methods" default:"GET, PUT, POST, DELETE"`                // Methods that pages may use.
+	AllowHeaders     []string      `opt:"allow_headers" default:"X-Auth-Token, X-Openstack-Request-Id"`  // Headers that pages may send.
 }
 
 // OsloMiddleware is [oslo_middleware].

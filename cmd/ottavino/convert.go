@@ -9,6 +9,7 @@ import (
 	"github.com/ottavino/ottavino/amphora/haproxy"
 	"github.com/ottavino/ottavino/api"
 	"github.com/ottavino/ottavino/api/keystone"
+	"github.com/ottavino/ottavino/api/policy"
 	"github.com/ottavino/ottavino/api/vip"
 	"github.com/ottavino/ottavino/cloud"
 	"github.com/ottavino/ottavino/config"
@@ -115,6 +116,18 @@ func apiConfig(cfg *config.Config) api.Config {
 		},
 		Topology: cfg.ControllerWorker.LoadbalancerTopology, ReservedIPs: cfg.Networking.ReservedIPs,
 		PendingChanges: db.Pending(a.PendingChanges), Quotas: quotas(cfg.Quotas),
+		CORS: api.CORS{
+			Origins: cfg.CORS.AllowedOrigin, Credentials: cfg.CORS.AllowCredentials, MaxAge: cfg.CORS.MaxAge,
+			Methods: cfg.CORS.AllowMethods, Headers: cfg.CORS.AllowHeaders, Exposed: cfg.CORS.ExposeHeaders,
+		},
+	}
+}
+
+func policyOptions(cfg *config.Config) policy.Options {
+	o := cfg.OsloPolicy
+	return policy.Options{
+		File: o.PolicyFile, Dirs: o.PolicyDirs, Path: cfg.Path, DefaultRule: o.PolicyDefaultRule,
+		OldDefaults: !o.EnforceNewDefaults, AnyScope: !o.EnforceScope,
 	}
 }
 

@@ -56,9 +56,9 @@ func (p *parts) close(ctx context.Context) {
 
 func (p *parts) api() (func(context.Context) error, error) {
 	cfg := p.cfg
-	rules, err := policy.Load(policy.Options{
-		File: cfg.OsloPolicy.PolicyFile, OldDefaults: !cfg.OsloPolicy.EnforceNewDefaults, Log: p.log,
-	})
+	options := policyOptions(cfg)
+	options.Log = p.log
+	rules, err := policy.Load(options)
 	if err != nil {
 		return nil, err
 	}
