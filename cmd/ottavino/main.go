@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,10 +17,23 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := command().ExecuteContext(ctx)
 	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "ottavino:", err)
-		os.Exit(1)
+	os.Exit(exitCode(err))
+}
+
+// exitCode reports an error and says how the process ends.
+func exitCode(err error) int {
+	if err == nil {
+		return 0
 	}
+	code := 1
+	var exit exitError
+	if errors.As(err, &exit) {
+		if code = exit.code; exit.err == nil {
+			return code
+		}
+	}
+	fmt.Fprintln(os.Stderr, "ottavino:", err)
+	return code
 }
 
 // command is the tree of commands.
@@ -37,6 +51,7 @@ func command() *cobra.Command {
 		roleCommand("health-manager", "Run the receiver of amphora heartbeats", roles{health: true}),
 		roleCommand("housekeeping", "Run purging, certificate rotation and orphan hunting", roles{housekeeping: true}),
 		dbCommand(),
+		policyCommand(),
 		sandboxCommand(),
 		demoCommand(),
 		versionCommand(),
