@@ -13,16 +13,19 @@
 package dbtest
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/db/dbserver"
 )
 
 // Engine is a database engine, by the name that db.Store.Engine gives it.
@@ -171,13 +174,9 @@ func (f *fleet) stop() error {
 	return nil
 }
 
-// scratch makes a directory, in memory where the machine has that.
-func scratch(name string) (string, error) {
-	parent := "/dev/shm"
-	if s, err := os.Stat(parent); err != nil || !s.IsDir() {
-		parent = os.TempDir()
-	}
-	return os.MkdirTemp(parent, "dbtest-"+name+"-")
+// patience bounds starting a server and making a database.
+func patience() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), time.Minute)
 }
 
 // migrate brings the schema of a new database up.
@@ -236,7 +235,7 @@ func (s *sqlite) path(n int) string {
 
 func (s *sqlite) file(content []byte) (string, func() error, error) {
 	if s.dir == "" {
-		dir, err := scratch("sqlite")
+		dir, err := dbserver.Dir("dbtest-sqlite")
 		if err != nil {
 			return "", nil, err
 		}

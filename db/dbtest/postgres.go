@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // registers "pgx"
+
+	"github.com/ottavino/ottavino/db/dbserver"
 )
 
 // postgres is a PostgreSQL server with a data directory in memory. Databases with a schema
@@ -20,7 +22,7 @@ import (
 type postgres struct {
 	mu       sync.Mutex
 	dir      string
-	server   *process
+	server   *dbserver.Process
 	admin    *sql.DB
 	n        int
 	template string
@@ -49,7 +51,7 @@ func (p *postgres) run(ctx context.Context) error {
 	if p.server != nil {
 		return nil
 	}
-	dir, err := privateDir("postgres")
+	dir, err := dbserver.NobodysDir("dbtest-postgres")
 	if err != nil {
 		return err
 	}
@@ -62,7 +64,7 @@ func (p *postgres) run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, initdb, "-D", data, "-U", "octavia", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
 		"--no-instructions")
 	cmd.Dir = dir
-	cmd.SysProcAttr = attributes(syscall.SIGKILL)
+	dbserver.AsNobody(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
@@ -70,18 +72,21 @@ func (p *postgres) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// SIGQUIT is PostgreSQL's "at once, but take your children along".
-	p.server, err = start(syscall.SIGQUIT, dir, server, "-D", data, "-k", dir, "-c", "listen_addresses=",
+	cmd = exec.Command(server, "-D", //nolint:noctx // ended by stop
+		data, "-k", dir, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
 		"-c", "max_connections=300", "-c", "autovacuum=off", "-c", "dynamic_shared_memory_type=mmap")
-	if err != nil {
+	cmd.Dir = dir
+	dbserver.AsNobody(cmd)
+	// SIGQUIT is PostgreSQL's "at once, but take your children along".
+	if p.server, err = dbserver.Start(cmd, syscall.SIGQUIT); err != nil {
 		return fmt.Errorf("start postgres: %w", err)
 	}
 	p.admin, err = sql.Open("pgx", fmt.Sprintf("postgres://octavia@/postgres?host=%s", dir))
 	if err != nil {
 		return err
 	}
-	return p.server.ready(p.admin.PingContext)
+	return p.server.Ready(ctx, p.admin.PingContext)
 }
 
 func (p *postgres) create(ctx context.Context, template string) (string, error) {
@@ -143,5 +148,5 @@ func (p *postgres) stop() error {
 	if p.admin != nil {
 		err = p.admin.Close()
 	}
-	return errors.Join(err, p.server.stop(), os.RemoveAll(p.dir))
+	return errors.Join(err, p.server.Stop(), os.RemoveAll(p.dir))
 }
