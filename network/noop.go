@@ -30,18 +30,19 @@ const (
 type Noop struct {
 	mu      sync.Mutex
 	ports   map[string]*Port
-	gone    map[string]bool   // ids of deleted ports
-	subnets map[string]string // network by subnet, as far as somebody said
-	groups  map[string]string // name by id
-	rules   map[string][]Rule // by group
-	given4  netip.Addr        // the last address of each family
+	named   map[string][]*Port // the same by name: who looks for a port knows that
+	gone    map[string]bool    // ids of deleted ports
+	subnets map[string]string  // network by subnet, as far as somebody said
+	groups  map[string]string  // name by id
+	rules   map[string][]Rule  // by group
+	given4  netip.Addr         // the last address of each family
 	given6  netip.Addr
 }
 
 // NewNoop makes a cloud where nothing was made yet.
 func NewNoop() *Noop {
 	return &Noop{
-		ports: map[string]*Port{}, gone: map[string]bool{}, subnets: map[string]string{},
+		ports: map[string]*Port{}, named: map[string][]*Port{}, gone: map[string]bool{}, subnets: map[string]string{},
 		groups: map[string]string{}, rules: map[string][]Rule{},
 		given4: netip.MustParseAddr("198.19.0.0"), given6: netip.MustParseAddr("2001:db8:1::"),
 	}
@@ -74,8 +75,21 @@ func (n *Noop) port(op, id string) (*Port, error) {
 	network := derived("network", id)
 	p := n.made(PortSpec{NetworkID: network, FixedIPs: []FixedIP{{SubnetID: derived("v4", network)}}})
 	p.ID = id
-	n.ports[id] = p
+	n.keep(p)
 	return p, nil
+}
+
+func (n *Noop) keep(p *Port) {
+	n.ports[p.ID] = p
+	n.named[p.Name] = append(n.named[p.Name], p)
+}
+
+func (n *Noop) forget(p *Port) {
+	delete(n.ports, p.ID)
+	n.named[p.Name] = slices.DeleteFunc(n.named[p.Name], func(q *Port) bool { return q == p })
+	if len(n.named[p.Name]) == 0 {
+		delete(n.named, p.Name)
+	}
 }
 
 func (n *Noop) made(s PortSpec) *Port {
@@ -136,12 +150,17 @@ func (n *Noop) nextAddress(six bool) string {
 func (n *Noop) Ports(_ context.Context, f PortFilter) ([]Port, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	candidates := maps.Values(n.ports)
+	if f.Name != "" {
+		candidates = slices.Values(n.named[f.Name])
+	}
 	var found []Port
-	for _, id := range slices.Sorted(maps.Keys(n.ports)) {
-		if p := n.ports[id]; f.matches(p) {
+	for p := range candidates {
+		if f.matches(p) {
 			found = append(found, p.clone())
 		}
 	}
+	slices.SortFunc(found, func(a, b Port) int { return strings.Compare(a.ID, b.ID) })
 	return found, nil
 }
 
@@ -156,7 +175,7 @@ func (n *Noop) CreatePort(_ context.Context, s PortSpec) (Port, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := n.made(s)
-	n.ports[p.ID] = p
+	n.keep(p)
 	return p.clone(), nil
 }
 
@@ -168,7 +187,9 @@ func (n *Noop) UpdatePort(_ context.Context, id string, c PortChange) (Port, err
 	if err != nil {
 		return Port{}, err
 	}
+	n.forget(p) // by the name it had
 	assign(&p.Name, c.Name)
+	n.keep(p)
 	assign(&p.DeviceID, c.DeviceID)
 	assign(&p.DeviceOwner, c.DeviceOwner)
 	assign(&p.AdminStateUp, c.AdminStateUp)
@@ -195,8 +216,10 @@ func assign[T any](to, from *T) {
 func (n *Noop) DeletePort(_ context.Context, id string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.ports, id)
 	n.gone[id] = true
+	if p := n.ports[id]; p != nil {
+		n.forget(p)
+	}
 	return nil
 }
 

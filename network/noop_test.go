@@ -43,6 +43,40 @@ func TestNoopPorts(t *testing.T) {
 	}
 }
 
+// Ports are found by name as long as they are there, and only those that match all else.
+func TestNoopPortsByName(t *testing.T) {
+	ctx, n := t.Context(), network.NewNoop()
+	var ids []string
+	for _, device := range []string{"a", "b"} {
+		p, err := n.CreatePort(ctx, network.PortSpec{Name: "same", NetworkID: "net", DeviceID: device})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, p.ID)
+	}
+	want := func(f network.PortFilter, count int) {
+		t.Helper()
+		if found, err := n.Ports(ctx, f); err != nil || len(found) != count {
+			t.Errorf("%+v: got %+v, %v, want %d ports", f, found, err, count)
+		}
+	}
+	want(network.PortFilter{Name: "same"}, 2)
+	want(network.PortFilter{Name: "same", DeviceID: "b"}, 1)
+	want(network.PortFilter{Name: "other"}, 0)
+	want(network.PortFilter{DeviceID: "a"}, 1)
+	name := "other"
+	if _, err := n.UpdatePort(ctx, ids[1], network.PortChange{Name: &name}); err != nil {
+		t.Fatal(err)
+	}
+	want(network.PortFilter{Name: "same", DeviceID: "b"}, 0)
+	want(network.PortFilter{Name: "other", DeviceID: "b"}, 1)
+	if err := n.DeletePort(ctx, ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	want(network.PortFilter{Name: "same"}, 0)
+	want(network.PortFilter{}, 1)
+}
+
 // What another process made exists too, and always looks the same.
 func TestNoopKnowsForeignObjects(t *testing.T) {
 	ctx := t.Context()
