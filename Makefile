@@ -46,7 +46,7 @@ check: ## What must hold before a change goes in: format, vet, lint, tests
 	$(MAKE) lint test
 
 bench: build ## Measure ottavino in the sandbox, then run the benchmarks
-	$(GO) run ./bench -bin bin
+	$(GO) run ./bench/life -bin bin
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
 
 clean: ## Remove what was built

@@ -1,4 +1,4 @@
-// Command bench measures ottavino in the sandbox and prints what it found beside what is expected: the time of a create,
+// Command life measures ottavino in the sandbox and prints what it found beside what is expected: the time of a create,
 // of member changes and of a delete, requests per second of the API, and memory. Run it with `make bench`, which builds the
 // programs it needs into bin/.
 package main
