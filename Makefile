@@ -11,10 +11,10 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 EXEC := $(if $(SUDO),-exec '$(SUDO)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test race lint fmt generate check bench clean
+.PHONY: help deps build demo test race lint fmt generate check bench bench-api clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install what build, tests and demo need from Debian, unless it is there
 	@hack/install-deps
@@ -48,6 +48,10 @@ check: ## What must hold before a change goes in: format, vet, lint, tests
 bench: build ## Measure ottavino in the sandbox, then run the benchmarks
 	$(GO) run ./bench/life -bin bin
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+
+bench-api: build ## Compare the API with Debian's octavia-api, which it installs, on one MariaDB
+	@hack/install-deps octavia-api
+	$(GO) run ./bench/api -bin bin
 
 clean: ## Remove what was built
 	rm -rf bin
