@@ -11,14 +11,27 @@ import (
 
 // amphoraCalls are all calls on amphorae.
 func (s *Server) amphoraCalls() []route {
-	return append(s.amphorae().routes(),
-		route{http.MethodGet, "/amphorae/:id/stats", s.amphoraStats},
-		route{http.MethodPut, "/amphorae/:id/failover", s.failoverAmphora},
-		route{http.MethodPut, "/amphorae/:id/config", s.configureAmphora},
-		route{http.MethodDelete, "/amphorae/:id", s.deleteAmphora},
-		route{http.MethodPut, "/amphorae/:id/:action", noSuchAction},
-		route{http.MethodPut, "/amphorae", lacksID("id")},
-		route{http.MethodDelete, "/amphorae", lacksID("id")},
+	const all, one = "/amphorae", "/amphorae/:id"
+	r := s.amphorae()
+	stats := many[amphoraStatsOut]("amphora_stats", "")
+	stats.cut = false
+	return append(r.routes(),
+		route{
+			method: http.MethodGet, path: one + "/stats", handle: s.amphoraStats, name: "show amphora stats",
+			status: http.StatusOK, answer: stats,
+		},
+		route{
+			method: http.MethodPut, path: one + "/failover", handle: s.failoverAmphora, name: "fail over amphora",
+			status: http.StatusAccepted,
+		},
+		route{
+			method: http.MethodPut, path: one + "/config", handle: s.configureAmphora, name: "configure amphora",
+			status: http.StatusAccepted,
+		},
+		r.deleted(one, s.deleteAmphora),
+		route{method: http.MethodPut, path: one + "/:action", handle: noSuchAction},
+		route{method: http.MethodPut, path: all, handle: lacksID("id")},
+		route{method: http.MethodDelete, path: all, handle: lacksID("id")},
 	)
 }
 

@@ -30,12 +30,12 @@ func (r *catalogue[M, In, Out]) routes() []route {
 	all := cmp.Or(r.path, "/"+r.plural)
 	one := all + "/:id"
 	return []route{
-		{http.MethodGet, all, r.list},
-		{http.MethodPost, all, r.post},
-		{http.MethodGet, one, r.show},
-		{http.MethodPut, one, r.put},
-		{http.MethodPut, all, r.putAll},
-		{http.MethodDelete, one, r.delete},
+		r.listed(all),
+		r.posted(all, r.post),
+		r.shown(one, r.show),
+		r.changed(one, r.put),
+		r.changedAll(all),
+		r.deleted(one, r.delete),
 	}
 }
 

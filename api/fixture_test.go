@@ -59,7 +59,7 @@ func (n *neutron) Create(_ context.Context, r api.VIPRequest) (api.VIPResult, er
 	if n.refuse != nil {
 		return api.VIPResult{}, n.refuse
 	}
-	port := "port-of-" + r.LoadBalancerID[:8]
+	port := "bbbbbbbb" + r.LoadBalancerID[8:]
 	n.ports[r.LoadBalancerID] = port
 	address := r.Address
 	if address == "" {

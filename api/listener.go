@@ -117,10 +117,10 @@ type listenerOut struct {
 	ClientCARef          *string           `json:"client_ca_tls_container_ref"`
 	ClientAuthentication string            `json:"client_authentication"`
 	ClientCRLRef         *string           `json:"client_crl_container_ref"`
-	AllowedCIDRs         []string          `json:"allowed_cidrs"`
+	AllowedCIDRs         nullable[string]  `json:"allowed_cidrs"`
 	TLSCiphers           *string           `json:"tls_ciphers"`
-	TLSVersions          []string          `json:"tls_versions"`
-	ALPNProtocols        []string          `json:"alpn_protocols"`
+	TLSVersions          nullable[string]  `json:"tls_versions"`
+	ALPNProtocols        nullable[string]  `json:"alpn_protocols"`
 	HSTSMaxAge           *int              `json:"hsts_max_age"`
 	HSTSSubdomains       *bool             `json:"hsts_include_subdomains"`
 	HSTSPreload          *bool             `json:"hsts_preload"`

@@ -24,7 +24,7 @@ func TestLoadBalancerLife(t *testing.T) {
 		"loadbalancer.name", `"web"`, "loadbalancer.description", `""`, "loadbalancer.admin_state_up", "true",
 		"loadbalancer.provisioning_status", `"PENDING_CREATE"`, "loadbalancer.operating_status", `"OFFLINE"`,
 		"loadbalancer.vip_address", `"192.0.2.7"`, "loadbalancer.vip_subnet_id", `"`+subnet+`"`,
-		"loadbalancer.vip_network_id", `"`+network+`"`, "loadbalancer.vip_port_id", `"port-of-`+id[:8]+`"`,
+		"loadbalancer.vip_network_id", `"`+network+`"`, "loadbalancer.vip_port_id", `"bbbbbbbb`+id[8:]+`"`,
 		"loadbalancer.vip_qos_policy_id", `"`+policy1+`"`, "loadbalancer.vip_sg_ids", `["`+group1+`"]`,
 		"loadbalancer.vip_vnic_type", `"normal"`, "loadbalancer.additional_vips", "[]", "loadbalancer.listeners", "[]",
 		"loadbalancer.pools", "[]", "loadbalancer.provider", `"amphora"`, "loadbalancer.tags", `["a","b"]`,

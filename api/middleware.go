@@ -231,15 +231,16 @@ func rolesIn(header string) []string {
 	return roles
 }
 
+type unauthorizedBody struct {
+	Code    int    `json:"code"`
+	Title   string `json:"title"`
+	Message string `json:"message"`
+}
+
 // unauthorized answers as Keystone's middleware does.
 func (s *Server) unauthorized(c echo.Context) error {
-	type body struct {
-		Code    int    `json:"code"`
-		Title   string `json:"title"`
-		Message string `json:"message"`
-	}
 	c.Response().Header().Set("WWW-Authenticate", fmt.Sprintf("Keystone uri=%q", s.cfg.WWWAuthenticateURI))
-	return c.JSON(http.StatusUnauthorized, map[string]body{"error": {
+	return c.JSON(http.StatusUnauthorized, map[string]unauthorizedBody{"error": {
 		http.StatusUnauthorized, "Unauthorized", "The request you have made requires authentication.",
 	}})
 }

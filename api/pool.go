@@ -79,31 +79,31 @@ func decodePoolChange(o *object, persistence func(*object) persistenceIn) poolIn
 }
 
 type poolOut struct {
-	ID                 string          `json:"id"`
-	Name               string          `json:"name"`
-	Description        string          `json:"description"`
-	ProvisioningStatus string          `json:"provisioning_status"`
-	OperatingStatus    string          `json:"operating_status"`
-	AdminStateUp       bool            `json:"admin_state_up"`
-	Protocol           string          `json:"protocol"`
-	LBAlgorithm        string          `json:"lb_algorithm"`
-	Persistence        *persistenceOut `json:"session_persistence"`
-	ProjectID          *string         `json:"project_id"`
-	TenantID           *string         `json:"tenant_id"`
-	LoadBalancers      []ref           `json:"loadbalancers"`
-	Listeners          []ref           `json:"listeners"`
-	CreatedAt          *stamp          `json:"created_at"`
-	UpdatedAt          *stamp          `json:"updated_at"`
-	MonitorID          string          `json:"healthmonitor_id,omitempty"`
-	Members            []ref           `json:"members"`
-	Tags               []string        `json:"tags"`
-	TLSContainerRef    *string         `json:"tls_container_ref"`
-	CATLSContainerRef  *string         `json:"ca_tls_container_ref"`
-	CRLContainerRef    *string         `json:"crl_container_ref"`
-	TLSEnabled         bool            `json:"tls_enabled"`
-	TLSCiphers         *string         `json:"tls_ciphers"`
-	TLSVersions        []string        `json:"tls_versions"`
-	ALPNProtocols      []string        `json:"alpn_protocols"`
+	ID                 string           `json:"id"`
+	Name               string           `json:"name"`
+	Description        string           `json:"description"`
+	ProvisioningStatus string           `json:"provisioning_status"`
+	OperatingStatus    string           `json:"operating_status"`
+	AdminStateUp       bool             `json:"admin_state_up"`
+	Protocol           string           `json:"protocol"`
+	LBAlgorithm        string           `json:"lb_algorithm"`
+	Persistence        *persistenceOut  `json:"session_persistence"`
+	ProjectID          *string          `json:"project_id"`
+	TenantID           *string          `json:"tenant_id"`
+	LoadBalancers      []ref            `json:"loadbalancers"`
+	Listeners          []ref            `json:"listeners"`
+	CreatedAt          *stamp           `json:"created_at"`
+	UpdatedAt          *stamp           `json:"updated_at"`
+	MonitorID          string           `json:"healthmonitor_id,omitempty"`
+	Members            []ref            `json:"members"`
+	Tags               []string         `json:"tags"`
+	TLSContainerRef    *string          `json:"tls_container_ref"`
+	CATLSContainerRef  *string          `json:"ca_tls_container_ref"`
+	CRLContainerRef    *string          `json:"crl_container_ref"`
+	TLSEnabled         bool             `json:"tls_enabled"`
+	TLSCiphers         *string          `json:"tls_ciphers"`
+	TLSVersions        nullable[string] `json:"tls_versions"`
+	ALPNProtocols      nullable[string] `json:"alpn_protocols"`
 }
 
 func (s *Server) pools() *resource[db.Pool, poolIn, poolOut] {

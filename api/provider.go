@@ -97,16 +97,17 @@ func providerFailed(provider, text string) *Fault {
 	}
 }
 
+type provider struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+}
+
 // providers answers GET /providers with [api_settings] enabled_provider_drivers, less what
 // cannot be loaded.
 func (s *Server) providers(c echo.Context) error {
 	who := callOf(c).who
 	if err := s.authorize(who, "provider:get_all", who.ProjectID); err != nil {
 		return err
-	}
-	type provider struct {
-		Name        string `json:"name"`
-		Description string `json:"description"`
 	}
 	out := []provider{}
 	for _, name := range slices.Sorted(maps.Keys(s.cfg.EnabledProviders)) {

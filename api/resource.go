@@ -26,7 +26,7 @@ type resource[M, In, Out any] struct {
 	postArg  string // names of the body in faults
 	putArg   string
 	key      string // name of the id in a PUT without one; "" is id
-	global   bool // lists have a get_all-global rule
+	global   bool   // lists have a get_all-global rule
 	// limit decides whose rows a list shows; nil is listScope, which most have.
 	limit   func(q *call) (*string, error)
 	columns map[string]string // filters and sort keys → columns
@@ -76,18 +76,65 @@ func (r *resource[M, In, Out]) routes() []route {
 		all = "/" + r.parent.path + "/:parent" + all
 	}
 	one := all + "/:id"
-	out := []route{{http.MethodGet, all, r.list}, {http.MethodGet, one, r.show}}
+	out := []route{r.listed(all), r.shown(one, r.show)}
 	if r.decodeNew != nil {
-		out = append(out, route{http.MethodPost, all, r.post})
+		out = append(out, r.posted(all, r.post))
 	}
 	if r.decodeChange != nil {
-		out = append(out, route{http.MethodPut, one, r.put}, route{http.MethodPut, all, r.putAll})
+		out = append(out, r.changed(one, r.put), r.changedAll(all))
 	}
 	if r.marks != nil {
-		out = append(out, route{http.MethodDelete, one, r.delete})
+		out = append(out, r.deleted(one, r.delete))
 	}
 	return out
 }
+
+// The rows of the five verbs.
+
+func (r *resource[M, In, Out]) listed(path string) route {
+	_, tagged := typeOf[Out]().FieldByName("Tags")
+	return route{
+		method: http.MethodGet, path: path, handle: r.list, name: "list " + r.plural,
+		query: r.s.listParameters(r.columns, tagged), status: http.StatusOK, answer: many[Out](r.plural, r.linksKey()),
+	}
+}
+
+func (r *resource[M, In, Out]) shown(path string, handle echo.HandlerFunc) route {
+	return route{
+		method: http.MethodGet, path: path, handle: handle, name: "show " + r.singular,
+		query: r.s.selection(), status: http.StatusOK, answer: shown[Out](r.singular),
+	}
+}
+
+func (r *resource[M, In, Out]) posted(path string, handle echo.HandlerFunc) route {
+	return route{
+		method: http.MethodPost, path: path, handle: handle, name: "create " + r.singular,
+		body:   takes(r.singular, titleOf(typeOf[Out]()), "Create", r.decodeNew),
+		status: http.StatusCreated, answer: whole[Out](r.singular),
+	}
+}
+
+func (r *resource[M, In, Out]) changed(path string, handle echo.HandlerFunc) route {
+	return route{
+		method: http.MethodPut, path: path, handle: handle, name: "update " + r.singular,
+		body:   takes(r.singular, titleOf(typeOf[Out]()), "Update", r.decodeChange),
+		status: http.StatusOK, answer: whole[Out](r.singular),
+	}
+}
+
+// changedAll has no place in the description: it is always refused.
+func (r *resource[M, In, Out]) changedAll(path string) route {
+	return route{method: http.MethodPut, path: path, handle: r.putAll}
+}
+
+func (r *resource[M, In, Out]) deleted(path string, handle echo.HandlerFunc) route {
+	return route{
+		method: http.MethodDelete, path: path, handle: handle, name: "delete " + r.singular, status: http.StatusNoContent,
+	}
+}
+
+// linksKey is the wrapper key of a list's links.
+func (r *resource[M, In, Out]) linksKey() string { return cmp.Or(r.links, r.plural+"_links") }
 
 func (r *resource[M, In, Out]) list(c echo.Context) error {
 	q := callOf(c)
@@ -115,7 +162,7 @@ func (r *resource[M, In, Out]) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.s.writeList(c, r.plural, cmp.Or(r.links, r.plural+"_links"), out, ids)
+	return r.s.writeList(c, r.plural, r.linksKey(), out, ids)
 }
 
 // scope limits a list to what the caller may see.

@@ -4,14 +4,21 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
 
-// route is one call of the API.
+// route is one call of the API: its row in the table of routes, and what the description of
+// the API says of it.
 type route struct {
 	method, path string // as echo writes them; the path is below a version and a service
 	handle       echo.HandlerFunc
+	name         string       // "show listener"; "" leaves the call out of the description
+	query        []*parameter // that the call understands
+	body         *body        // nil is none
+	status       int          // of a success
+	answer       answer       // to a success
 }
 
 // collection is a resource without its types.
@@ -24,10 +31,12 @@ func (s *Server) routes() {
 		s.echo.Any("/healthcheck", s.healthcheck)
 	}
 	lbaas, octavia := s.calls(), s.amphoraCalls()
+	s.openAPI = s.describeAPI(lbaas, octavia)
 	for _, version := range []string{"/v2", "/v2.0"} {
 		for _, service := range []string{"", "/lbaas", "/octavia"} {
 			s.echo.GET(version+service, s.versionRoot)
 		}
+		s.echo.GET(version+openAPIPath, s.serveOpenAPI)
 		s.mount(version, lbaas)
 		s.mount(version+"/lbaas", lbaas)
 		s.mount(version+"/octavia", octavia)
@@ -74,33 +83,100 @@ func (s *Server) calls() []route {
 
 // extras are the calls that are not one of a collection's five.
 func (s *Server) extras() []route {
+	return slices.Concat(s.loadBalancerCalls(), s.quotaCalls(), []route{
+		{
+			method: http.MethodGet, path: "/listeners/:id/stats", handle: s.listenerStats,
+			name: "show listener stats", status: http.StatusOK, answer: whole[statsOut]("stats"),
+		},
+		{
+			method: http.MethodPut, path: "/pools/:parent/members", handle: s.updateMembers,
+			name: "replace members", query: []*parameter{flag("additive_only", "True: no member is removed.")},
+			body:   &body{wrapper: "members", name: "MemberCreate", attributes: describe(decodeMember), list: true},
+			status: http.StatusAccepted,
+		},
+		{
+			method: http.MethodGet, path: "/providers", handle: s.providers,
+			name: "list providers", query: s.selection(), status: http.StatusOK, answer: many[provider]("providers", ""),
+		},
+		s.capabilityCall("provider-flavor", "flavor_capabilities", func(d *driver) []capability { return d.flavor }),
+		s.capabilityCall("provider-availability-zone", "availability_zone_capabilities",
+			func(d *driver) []capability { return d.zone }),
+	})
+}
+
+// loadBalancerCalls are those on load balancers.
+func (s *Server) loadBalancerCalls() []route {
+	const one = "/loadbalancers/:id"
+	show := s.loadBalancers().shown(one, s.showLoadBalancer) // the collection's, which can also wait
+	show.query = append(show.query, waitParameter())
 	return []route{
-		{http.MethodPost, "/loadbalancers", s.createLoadBalancer},
-		{http.MethodGet, "/loadbalancers/:id", s.showLoadBalancer}, // the collection's, which can also wait
-		{http.MethodDelete, "/loadbalancers/:id", s.deleteLoadBalancer},
-		{http.MethodGet, "/loadbalancers/:id/status", s.statusTree},
-		{http.MethodGet, "/loadbalancers/:id/statuses", s.statusTree},
-		{http.MethodGet, "/loadbalancers/:id/stats", s.loadBalancerStats},
-		{http.MethodGet, "/loadbalancers/:id/events", s.events},
-		{http.MethodPut, "/loadbalancers/:id/failover", s.failover},
-		{http.MethodGet, "/listeners/:id/stats", s.listenerStats},
-		{http.MethodPut, "/pools/:parent/members", s.updateMembers},
-		{http.MethodGet, "/quotas/:id", s.showQuota}, // never 404, so not the collection's
-		{http.MethodPut, "/quotas/:id", s.putQuota},
-		{http.MethodDelete, "/quotas/:id", s.deleteQuota},
-		{http.MethodGet, "/quotas/:id/default", s.defaultQuota},
-		{http.MethodGet, "/providers", s.providers},
-		{http.MethodGet, "/providers/:id/flavor_capabilities", s.capabilities("provider-flavor", "flavor_capabilities",
-			func(d *driver) []capability { return d.flavor })},
-		{http.MethodGet, "/providers/:id/availability_zone_capabilities", s.capabilities("provider-availability-zone",
-			"availability_zone_capabilities", func(d *driver) []capability { return d.zone })},
+		{
+			method: http.MethodPost, path: "/loadbalancers", handle: s.createLoadBalancer, name: "create loadbalancer",
+			body:   takes("loadbalancer", "LoadBalancer", "Create", decodeLoadBalancer),
+			status: http.StatusCreated, answer: whole[loadBalancerFull]("loadbalancer"),
+		},
+		show,
+		{
+			method: http.MethodDelete, path: one, handle: s.deleteLoadBalancer, name: "delete loadbalancer",
+			query: []*parameter{flag("cascade", "True: with all that is below it.")}, status: http.StatusNoContent,
+		},
+		{
+			method: http.MethodGet, path: one + "/status", handle: s.statusTree, name: "show loadbalancer status",
+			status: http.StatusOK, answer: whole[statusesOut]("statuses"),
+		},
+		{
+			method: http.MethodGet, path: one + "/statuses", handle: s.statusTree, name: "show loadbalancer statuses",
+			status: http.StatusOK, answer: whole[statusesOut]("statuses"),
+		},
+		{
+			method: http.MethodGet, path: one + "/stats", handle: s.loadBalancerStats, name: "show loadbalancer stats",
+			status: http.StatusOK, answer: whole[statsOut]("stats"),
+		},
+		{
+			method: http.MethodGet, path: one + "/events", handle: s.events, name: "list loadbalancer events",
+			query: s.listParameters(eventColumns, false), status: http.StatusOK, answer: many[eventOut]("events", "events_links"),
+		},
+		{
+			method: http.MethodPut, path: one + "/failover", handle: s.failover, name: "fail over loadbalancer",
+			status: http.StatusAccepted,
+		},
+	}
+}
+
+// quotaCalls are those on one project's quota, which is never 404, so that they are not the collection's.
+func (s *Server) quotaCalls() []route {
+	const one = "/quotas/:id"
+	return []route{
+		{
+			method: http.MethodGet, path: one, handle: s.showQuota, name: "show quota",
+			status: http.StatusOK, answer: whole[quotaOut]("quota"),
+		},
+		{
+			method: http.MethodPut, path: one, handle: s.putQuota, name: "update quota",
+			body: takes("quota", "Quota", "Update", decodeQuota), status: http.StatusAccepted, answer: whole[quotaOut]("quota"),
+		},
+		{method: http.MethodDelete, path: one, handle: s.deleteQuota, name: "reset quota", status: http.StatusAccepted},
+		{
+			method: http.MethodGet, path: one + "/default", handle: s.defaultQuota, name: "show default quota",
+			status: http.StatusOK, answer: whole[quotaOut]("quota"),
+		},
+	}
+}
+
+// capabilityCall lists what profiles of a provider may ask for.
+func (s *Server) capabilityCall(rule, wrapper string, of func(*driver) []capability) route {
+	return route{
+		method: http.MethodGet, path: "/providers/:id/" + wrapper, handle: s.capabilities(rule, wrapper, of),
+		name:   "list provider " + strings.ReplaceAll(wrapper, "_", " "),
+		query:  append(s.selection(), queryText("name", "Filter."), queryText("description", "Filter.")),
+		status: http.StatusOK, answer: many[capability](wrapper, ""),
 	}
 }
 
 // withoutID are the PUTs and DELETEs of whole collections, which only say what they lack. Most PUTs are the
 // collections' own.
 func withoutID() []route {
-	out := []route{{http.MethodPut, "/quotas", lacksID("project_id")}}
+	out := []route{{method: http.MethodPut, path: "/quotas", handle: lacksID("project_id")}}
 	for path, name := range map[string]string{
 		"/loadbalancers":            "id",
 		"/listeners":                "id",
@@ -115,7 +191,7 @@ func withoutID() []route {
 		"/availabilityzones":        "availability_zone_name",
 		"/availabilityzoneprofiles": "availability_zone_profile_id",
 	} {
-		out = append(out, route{http.MethodDelete, path, lacksID(name)})
+		out = append(out, route{method: http.MethodDelete, path: path, handle: lacksID(name)})
 	}
 	return out
 }

@@ -104,6 +104,8 @@ type Server struct {
 
 	drained chan struct{} // closed by Drain
 	drain   func()
+
+	openAPI *openAPI // without servers
 }
 
 // New checks the configuration (a default cipher that is prohibited, a default TLS version

@@ -44,6 +44,10 @@ type memberStatus struct {
 	ProtocolPort int     `json:"protocol_port"`
 }
 
+type statusesOut struct {
+	LoadBalancer loadBalancerStatus `json:"loadbalancer"`
+}
+
 // statusTree answers GET …/status: the load balancer with what its listeners use.
 func (s *Server) statusTree(c echo.Context) error {
 	if err := callOf(c).only(); err != nil {
@@ -65,7 +69,7 @@ func (s *Server) statusTree(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, map[string]map[string]loadBalancerStatus{"statuses": {"loadbalancer": out}})
+	return c.JSON(http.StatusOK, map[string]statusesOut{"statuses": {out}})
 }
 
 func statusOf(t *db.Tree) loadBalancerStatus {

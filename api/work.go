@@ -199,9 +199,16 @@ var workCalls = map[string]workCall{
 
 // workRoutes are the calls on the work on a load balancer.
 func (s *Server) workRoutes() []route {
-	out := []route{{http.MethodGet, "/loadbalancers/:id/work", s.work}}
+	const path = "/loadbalancers/:id/work"
+	out := []route{{
+		method: http.MethodGet, path: path, handle: s.work, name: "show loadbalancer work", query: s.selection(),
+		status: http.StatusOK, answer: shown[workOut]("work"),
+	}}
 	for action, do := range workCalls {
-		out = append(out, route{http.MethodPut, "/loadbalancers/:id/work/" + action, s.steer(action, do)})
+		out = append(out, route{
+			method: http.MethodPut, path: path + "/" + action, handle: s.steer(action, do),
+			name: action + " loadbalancer work", status: http.StatusAccepted,
+		})
 	}
 	return out
 }

@@ -30,6 +30,9 @@ func stampOf(t *time.Time) *stamp {
 	return &s
 }
 
+// nullable is a list that may be null; lists of other types never are.
+type nullable[T any] []T
+
 // ref is a reference to another object.
 type ref struct {
 	ID string `json:"id"`
