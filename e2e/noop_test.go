@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -49,6 +50,8 @@ amphora_driver = amphora_noop_driver
 compute_driver = compute_noop_driver
 network_driver = network_noop_driver
 image_driver = image_noop_driver
+[certificates]
+cert_manager = noop_cert_manager
 [health_manager]
 bind_port = 0
 [database]
@@ -59,6 +62,53 @@ connection = %s
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestNoopTakesEverything: without amphorae nothing is beyond them: every protocol and certificate is ACTIVE in the end.
+func TestNoopTakesEverything(t *testing.T) {
+	t.Parallel()
+	url, log := "http://"+freeAddress(t), newLog(t)
+	startServer(t, url, noopConf(t, url), log)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	made, err := ask(ctx, http.MethodPost, url+"/v2/lbaas/loadbalancers", "", `{"loadbalancer": {
+		"project_id": "somebody", "vip_subnet_id": "8e9d1c4e-7b8e-4a5a-9d8e-111111111111", "listeners": [
+			{"protocol": "UDP", "protocol_port": 53, "default_pool": {"name": "u", "protocol": "UDP", "lb_algorithm": "ROUND_ROBIN",
+				"healthmonitor": {"type": "UDP-CONNECT", "delay": 5, "timeout": 4, "max_retries": 2}}},
+			{"protocol": "SCTP", "protocol_port": 54}, {"protocol": "PROMETHEUS", "protocol_port": 55},
+			{"protocol": "TERMINATED_HTTPS", "protocol_port": 443, "default_tls_container_ref": "http://barbican.example/v1/secrets/1"}
+		]}}`)
+	if err != nil || made.ID == "" {
+		t.Fatalf("got %v %v, want a load balancer", made, err)
+	}
+	lb, err := ask(ctx, http.MethodGet, url+"/v2/lbaas/loadbalancers/"+made.ID+"?wait=50", "", "")
+	if err != nil || lb.Status != "ACTIVE" {
+		t.Fatalf("got %v, %v, want an ACTIVE load balancer", lb, err)
+	}
+	for _, l := range lb.Listeners {
+		listener, err := get(ctx, url+"/v2/lbaas/listeners/"+l.ID)
+		if err != nil || !strings.Contains(listener, `"provisioning_status":"ACTIVE"`) {
+			t.Errorf("got %s, %v, want an ACTIVE listener", listener, err)
+		}
+	}
+	if len(lb.Listeners) != 4 {
+		t.Errorf("got %d listeners, want 4", len(lb.Listeners))
+	}
+}
+
+// get reads what is at a URL.
+func get(ctx context.Context, url string) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
 }
 
 // TestEndAnswersWhoWaits: a process that is asked to end answers the requests that wait for a load balancer.
@@ -100,6 +150,10 @@ func TestEndAnswersWhoWaits(t *testing.T) {
 type balancer struct {
 	ID     string `json:"id"`
 	Status string `json:"provisioning_status"`
+
+	Listeners []struct {
+		ID string `json:"id"`
+	} `json:"listeners"`
 }
 
 // ask sends a request, with a global request id, about a load balancer.

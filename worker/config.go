@@ -52,6 +52,10 @@ type Config struct {
 	// ERROR; work goes on behind. 0 means 8.
 	RetryBudget int
 
+	// NoHAProxy says that agents run nothing ([controller_worker] amphora_driver = amphora_noop_driver): nothing is
+	// rendered for them, and what haproxy cannot do is as good as the rest.
+	NoHAProxy bool
+
 	ImageTag       string   // [controller_worker] amp_image_tag; a flavor may override it
 	ImageOwner     string   // amp_image_owner_id; "" = any owner
 	ComputeFlavor  string   // amp_flavor_id; a flavor may override it

@@ -87,6 +87,9 @@ func (p *pass) apply(ctx context.Context, a *db.Amphora) error {
 }
 
 func (p *pass) render(a *db.Amphora) (cfg []byte, ok bool, err error) {
+	if p.cfg.NoHAProxy {
+		return nil, len(p.tree.Listeners) > 0, nil
+	}
 	o := p.cfg.HAProxy
 	o.AmphoraID = a.ID
 	told := p.server[a.ID]

@@ -150,6 +150,7 @@ func workerConfig(cfg *config.Config) worker.Config {
 		BootNetworks: w.AmpBootNetworkList, SecurityGroups: w.AmpSecgroupList, Topology: w.LoadbalancerTopology,
 		NameLength: cfg.Nova.RandomAmphoraNameLength, CertValidity: cfg.Certificates.CertValidityTime,
 		ClientCA:      clientCA(cfg),
+		NoHAProxy:     w.AmphoraDriver == noopAmphora,
 		UserDataFiles: w.UserDataConfigDrive,
 		Agent:         agentConfig(cfg), Logging: loggingConfig(cfg.AmphoraAgent), Timezone: w.AmpTimezone,
 		HAProxy: haproxy.Options{
