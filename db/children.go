@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -11,6 +12,25 @@ import (
 func (tx *Tx) SetTags(ctx context.Context, resourceID string, tags []string) error {
 	return replace(ctx, tx, "resource_id", resourceID, tags,
 		func(tag string) Tag { return Tag{ResourceID: resourceID, Tag: tag} })
+}
+
+// SetTagsOf replaces the tags of many resources. Repeats are dropped.
+func (tx *Tx) SetTagsOf(ctx context.Context, tags map[string][]string) error {
+	ids := slices.Sorted(maps.Keys(tags))
+	err := chunked(ids, func(ids []string) error {
+		_, err := DeleteWhere[Tag](ctx, tx, "resource_id IN ?", ids)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var rows []Tag
+	for _, id := range ids {
+		for _, tag := range slices.Compact(slices.Sorted(slices.Values(tags[id]))) {
+			rows = append(rows, Tag{ResourceID: id, Tag: tag})
+		}
+	}
+	return InsertAll(ctx, tx, rows)
 }
 
 // SetSNIs replaces the SNI container references of a listener.
@@ -57,7 +77,7 @@ func replace[M any](ctx context.Context, tx *Tx, owner, id string, values []stri
 	if len(rows) == 0 {
 		return nil
 	}
-	return insertAll(ctx, tx, rows)
+	return InsertAll(ctx, tx, rows)
 }
 
 // firstPeerPort is the haproxy peers port of a load balancer's first listener.

@@ -14,6 +14,14 @@ func (e *DuplicateError) Error() string {
 	return fmt.Sprintf("a %s with this %s exists", e.Resource, e.Key)
 }
 
+// UnfitError says that a value cannot be stored: the engine refuses its characters, its length
+// or its range. Nothing of the transaction has been written.
+type UnfitError struct{ Err error }
+
+func (e *UnfitError) Error() string { return "a value cannot be stored: " + e.Err.Error() }
+
+func (e *UnfitError) Unwrap() error { return e.Err }
+
 // ImmutableError says that an object's provisioning status forbids the change.
 // Resource is "loadbalancer", "pool" or "l7policy".
 type ImmutableError struct {

@@ -27,6 +27,19 @@ func lostRace(err error) bool {
 	return false
 }
 
+// unfit says that the engine refused a value for what it is. SQLite refuses none.
+func unfit(err error) bool {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		// out of range, characters that the column's charset lacks, too long
+		return slices.Contains([]uint16{1264, 1366, 1406}, e.Number)
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		// too long, out of range, not in the database's encoding, untranslatable
+		return slices.Contains([]string{"22001", "22003", "22021", "22P05"}, e.Code)
+	}
+	return false
+}
+
 // duplicateKey returns the name of the unique key that an insert or update ran into: the
 // name of an index of the schema, or PRIMARY.
 func duplicateKey(err error, table string) (key string, dup bool) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -61,34 +62,72 @@ func (e *MarkerError) Error() string { return fmt.Sprintf("no row with the marke
 // List reads the rows of a resource in at most two queries (one when there is no marker).
 // The result is never nil. Errors: *UnknownColumnError, *MarkerError.
 func List[M any](ctx context.Context, tx *Tx, q ListQuery) ([]M, error) {
+	all := []M{}
+	return all, Batches(ctx, tx, q, 0, func(rows []M) error { all = rows; return nil })
+}
+
+// Batches is List for results that are too big to hold: fn gets them in pieces of at most size
+// rows (0 is all at once), each valid until it returns. An empty result is one empty piece.
+func Batches[M any](ctx context.Context, tx *Tx, q ListQuery, size int, fn func(rows []M) error) error {
 	l, err := newLister[M](tx)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	conditions, keys, err := l.plan(ctx, q)
+	if err != nil {
+		return err
+	}
+	left := q.Limit
+	for where := conditions; ; {
+		n := size
+		if q.Limit > 0 && (n == 0 || left < n) {
+			n = left
+		}
+		rows, err := listed[M](ctx, l, where, keys, n)
+		if err != nil {
+			return err
+		}
+		if err := fn(rows); err != nil {
+			return err
+		}
+		left -= len(rows)
+		if n == 0 || len(rows) < n || left == 0 {
+			return nil
+		}
+		last, _ := l.table.PrimaryFields[0].ValueOf(ctx, reflect.ValueOf(&rows[n-1]).Elem())
+		behind, err := l.after(ctx, keys, last, false)
+		if err != nil {
+			return err
+		}
+		where = append(conditions[:len(conditions):len(conditions)], behind)
+	}
+}
+
+// plan is what a query's rows must match and how they are ordered.
+func (l *lister) plan(ctx context.Context, q ListQuery) ([]clause.Expression, []sortKey, error) {
 	conditions, err := l.conditions(q)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	keys, err := l.sortKeys(q.Sort)
-	if err != nil {
-		return nil, err
+	if err != nil || q.Marker == nil {
+		return conditions, keys, err
 	}
-	if q.Marker != nil {
-		after, err := l.after(ctx, keys, *q.Marker, q.Reverse)
-		if err != nil {
-			return nil, err
-		}
-		conditions = append(conditions, after)
-	}
+	after, err := l.after(ctx, keys, *q.Marker, q.Reverse)
+	return append(conditions, after), keys, err
+}
+
+// listed reads the first rows, all for 0, that match.
+func listed[M any](ctx context.Context, l *lister, where []clause.Expression, keys []sortKey, limit int) ([]M, error) {
 	g := l.from(ctx).Select(l.quote(l.table.Table) + ".*")
-	for _, c := range conditions {
+	for _, c := range where {
 		g = g.Where(c)
 	}
 	for _, k := range keys {
 		g = g.Order(l.orderBy(k))
 	}
-	if q.Limit > 0 {
-		g = g.Limit(q.Limit)
+	if limit > 0 {
+		g = g.Limit(limit)
 	}
 	rows := []M{}
 	if err := g.Find(&rows).Error; err != nil {

@@ -277,7 +277,7 @@ func (l *lister) orderBy(k sortKey) string {
 }
 
 // after matches the rows behind the marker's row in the order of keys; before it when reverse.
-func (l *lister) after(ctx context.Context, keys []sortKey, marker string, reverse bool) (clause.Expression, error) {
+func (l *lister) after(ctx context.Context, keys []sortKey, marker any, reverse bool) (clause.Expression, error) {
 	values, err := l.valuesOf(ctx, keys, marker)
 	if err != nil {
 		return nil, err
@@ -287,7 +287,7 @@ func (l *lister) after(ctx context.Context, keys []sortKey, marker string, rever
 		if beyond := k.beyond(values[i], k.desc != reverse); beyond != nil {
 			either = append(either, clause.And(append(slices.Clone(same), beyond)...))
 		}
-		same = append(same, clause.Eq{Column: k.Column, Value: values[i]})
+		same = append(same, k.equals(values[i]))
 	}
 	if len(either) == 0 {
 		return nothing, nil
@@ -297,6 +297,12 @@ func (l *lister) after(ctx context.Context, keys []sortKey, marker string, rever
 
 // beyond matches values on the far side of v, null being the least; nil when there are none.
 func (k sortKey) beyond(v any, less bool) clause.Expression {
+	if f, ok := v.(float64); ok { // beyond what equals takes for the same
+		v = f + floatSlack
+		if less {
+			v = f - floatSlack
+		}
+	}
 	switch {
 	case v == nil && less:
 		return nil
@@ -309,7 +315,7 @@ func (k sortKey) beyond(v any, less bool) clause.Expression {
 }
 
 // valuesOf reads the sorted columns of the marker's row; nil for null.
-func (l *lister) valuesOf(ctx context.Context, keys []sortKey, marker string) ([]any, error) {
+func (l *lister) valuesOf(ctx context.Context, keys []sortKey, marker any) ([]any, error) {
 	var names []string
 	scans := make([]any, len(keys))
 	for i, k := range keys {
@@ -323,7 +329,7 @@ func (l *lister) valuesOf(ctx context.Context, keys []sortKey, marker string) ([
 	}
 	defer func() { _ = rows.Close() }()
 	if !rows.Next() {
-		return nil, errors.Join(rows.Err(), &MarkerError{Marker: marker})
+		return nil, errors.Join(rows.Err(), &MarkerError{Marker: fmt.Sprint(marker)})
 	}
 	if err := rows.Scan(scans...); err != nil {
 		return nil, fmt.Errorf("read marker: %w", err)

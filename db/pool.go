@@ -16,7 +16,6 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
 )
 
 // openPools opens the pool for writing and the one for reading.
@@ -67,7 +66,7 @@ func openPool(ctx context.Context, d *dsn, cfg Config, size int, set session) (*
 		g, err = gorm.Open(dialector(d.engine, pool), &gorm.Config{
 			SkipDefaultTransaction: true,
 			DisableAutomaticPing:   true,
-			Logger:                 logger.Discard,
+			Logger:                 tracer{cfg.Trace},
 		})
 	}
 	if err != nil {

@@ -89,6 +89,18 @@ func (tx *Tx) PolicyIDs(ctx context.Context, listenerIDs []string) (map[string][
 		func(p *L7Policy) (string, string) { return p.ListenerID, p.ID })
 }
 
+// Policies returns the L7 policies of each listener, by position.
+func (tx *Tx) Policies(ctx context.Context, listenerIDs []string) (map[string][]L7Policy, error) {
+	return many(ctx, tx, "listener_id", "position, id", listenerIDs,
+		func(p *L7Policy) (string, L7Policy) { return p.ListenerID, *p })
+}
+
+// Rules returns the L7 rules of each policy.
+func (tx *Tx) Rules(ctx context.Context, policyIDs []string) (map[string][]L7Rule, error) {
+	return many(ctx, tx, "l7policy_id", "created_at, id", policyIDs,
+		func(r *L7Rule) (string, L7Rule) { return r.L7policyID, *r })
+}
+
 // RuleIDs returns the L7 rule ids of each policy.
 func (tx *Tx) RuleIDs(ctx context.Context, policyIDs []string) (map[string][]string, error) {
 	return many(ctx, tx, "l7policy_id", "created_at, id", policyIDs,

@@ -72,8 +72,11 @@ func Insert[M any](ctx context.Context, tx *Tx, row *M) error {
 	return nil
 }
 
-// insertAll adds rows in one statement.
-func insertAll[M any](ctx context.Context, tx *Tx, rows []M) error {
+// inInsert bounds the rows of one statement; engines limit its parameters.
+const inInsert = 500
+
+// InsertAll is Insert for many rows, in one statement for each started 500.
+func InsertAll[M any](ctx context.Context, tx *Tx, rows []M) error {
 	table, err := schemaOf[M](tx.db)
 	if err != nil {
 		return err
@@ -81,8 +84,41 @@ func insertAll[M any](ctx context.Context, tx *Tx, rows []M) error {
 	for i := range rows {
 		tx.stampCreated(ctx, table, reflect.ValueOf(&rows[i]).Elem())
 	}
-	if err := tx.db.WithContext(ctx).Create(&rows).Error; err != nil {
-		return writeError[M]("insert", table, err)
+	for some := range slices.Chunk(rows, inInsert) {
+		if err := tx.db.WithContext(ctx).Create(&some).Error; err != nil {
+			return writeError[M]("insert", table, err)
+		}
+	}
+	return nil
+}
+
+// UpdateAll is Update for many rows that are there, in one statement for each started 500: all
+// of a row is sent, the named columns and updated_at are written. A row that is not there is inserted.
+func UpdateAll[M any](ctx context.Context, tx *Tx, rows []M, columns ...string) error {
+	table, err := schemaOf[M](tx.db)
+	if err != nil {
+		return err
+	}
+	f := table.FieldsByDBName["updated_at"]
+	if f != nil {
+		columns = append(columns[:len(columns):len(columns)], "updated_at")
+	}
+	for i := range rows {
+		row := reflect.ValueOf(&rows[i]).Elem()
+		if f != nil {
+			now := tx.Now()
+			f.ReflectValueOf(ctx, row).Set(reflect.ValueOf(&now))
+		}
+		utc(ctx, table, row)
+	}
+	set := clause.OnConflict{
+		Columns:   []clause.Column{{Name: table.PrimaryFieldDBNames[0]}},
+		DoUpdates: clause.AssignmentColumns(columns),
+	}
+	for some := range slices.Chunk(rows, inInsert) {
+		if err := tx.db.WithContext(ctx).Clauses(set).Create(&some).Error; err != nil {
+			return writeError[M]("update", table, err)
+		}
 	}
 	return nil
 }

@@ -35,6 +35,8 @@ type Config struct {
 	MaxRetries int
 	// RetryInterval is the wait between those; 0 means 10s.
 	RetryInterval time.Duration
+	// Trace is told of each statement, as the engine gets it, but of no BEGIN or COMMIT; nil means nobody is.
+	Trace func(ctx context.Context, statement string)
 	// Now is the clock; nil means time.Now. Rows get its UTC second.
 	Now func() time.Time
 }
@@ -183,7 +185,7 @@ const (
 // Tx runs fn in a read-write transaction and commits when it returns nil. A deadlock, a
 // serialization failure or a locked SQLite file runs fn again (bounded, with jitter; then
 // ErrBusy), so fn must have no effect outside the transaction. On SQLite the transaction is
-// BEGIN IMMEDIATE. Transactions do not nest. After an error of the database the transaction
+// BEGIN IMMEDIATE. A value that the engine cannot store: *UnfitError. Transactions do not nest. After an error of the database the transaction
 // cannot go on (PostgreSQL forbids it), so fn must return it.
 func (s *Store) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	started := time.Now()
@@ -203,6 +205,8 @@ func (s *Store) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 				s.moved.announce()
 			}
 			return nil
+		case unfit(err):
+			return &UnfitError{Err: err}
 		case !lostRace(err):
 			return err
 		case attempt == maxAttempts || time.Since(started) > maxRetrying:
