@@ -18,7 +18,7 @@ import (
 const refused = "Policy does not allow this request to be performed."
 
 // tree is a load balancer with one of each resource below it.
-type tree struct{ lb, listener, pool, member, monitor string }
+type tree struct{ lb, listener, pool, member, monitor, policy, flavorProfile, zoneProfile string }
 
 func (f *fixture) tree() tree {
 	f.t.Helper()
@@ -33,95 +33,6 @@ func (f *fixture) tree() tree {
 	x.monitor = f.create(monitors, `{"healthmonitor": {"pool_id": "`+x.pool+`", "type": "TCP", "delay": 5, "timeout": 3, "max_retries": 2}}`)
 	f.settle(x.lb)
 	return x
-}
-
-// TestEveryResource walks all collections through what they have in common.
-func TestEveryResource(t *testing.T) {
-	t.Parallel()
-	onEach(t, testEveryResource)
-}
-
-func testEveryResource(t *testing.T, f *fixture) {
-	t.Helper()
-	x := f.tree()
-	other := f.as("member,reader", foreign)
-	for _, c := range []struct{ plural, singular, path, id, post, title, arg string }{
-		{"loadbalancers", "loadbalancer", lbs, x.lb, `"vip_subnet_id": "` + subnet + `", "project_id": "` + project + `"`, "Load Balancer", "load_balancer"},
-		{"listeners", "listener", listeners, x.listener, `"loadbalancer_id": "` + x.lb + `", "protocol": "TCP", "protocol_port": 81`, "Listener", "listener_"},
-		{"pools", "pool", pools, x.pool, `"loadbalancer_id": "` + x.lb + `", "protocol": "TCP", "lb_algorithm": "SOURCE_IP"`, "Pool", "pool_"},
-		{"members", "member", pools + "/" + x.pool + "/members", x.member, `"address": "10.0.0.3", "protocol_port": 80`, "Member", "member_"},
-		{"healthmonitors", "healthmonitor", monitors, x.monitor, `"pool_id": "` + x.pool + `", "type": "TCP", "delay": 5, "timeout": 3, "max_retries": 2`, "Health Monitor", "health_monitor_"},
-	} {
-		one := c.path + "/" + c.id
-		post := `{"` + c.singular + `": {` + c.post + `}}`
-		put := `{"` + c.singular + `": {}}`
-		other.refuse(
-			wrong{"foreign show", "GET", one, "", 403, refused},
-			wrong{"foreign put", "PUT", one, put, 403, refused},
-			wrong{"foreign delete", "DELETE", one, "", 403, refused},
-			wrong{"foreign post", "POST", c.path, post, 403, refused},
-		)
-		f.as("reader", project).refuse(
-			wrong{"reader put", "PUT", one, put, 403, refused},
-			wrong{"reader delete", "DELETE", one, "", 403, refused},
-			wrong{"reader post", "POST", c.path, post, 403, refused},
-		)
-		f.as("", project).refuse(wrong{"no role", "GET", c.path, "", 403, refused})
-		f.refuse(
-			wrong{"absent", "GET", c.path + "/" + absent, "", 404, c.title + " " + absent + " not found."},
-			wrong{"absent", "PUT", c.path + "/" + absent, put, 404, c.title + " " + absent + " not found."},
-			wrong{"absent, nothing inside", "PUT", c.path + "/" + absent, "{}", 404, c.title + " " + absent + " not found."},
-			wrong{"absent", "DELETE", c.path + "/" + absent, "", 404, c.title + " " + absent + " not found."},
-			wrong{"upper case", "GET", c.path + "/" + strings.ToUpper(c.id), "", 404, c.title + " " + strings.ToUpper(c.id) + " not found."},
-			wrong{"no body", "POST", c.path, "", 400, `Missing argument: "` + c.arg + `"`},
-			wrong{"no body", "PUT", one, "", 400, `Missing argument: "` + c.arg + `"`},
-			wrong{"not JSON", "PUT", one, "}", 400, "Request is not in valid JSON format"},
-			wrong{"unknown", "PUT", one, `{"` + c.singular + `": {"nonsense": 1}}`, 400, "Unknown attribute for argument " + c.arg + "." + c.singular + ": nonsense"},
-			wrong{"unknown", "POST", c.path, `{"` + c.singular + `": {"nonsense": 1}}`, 400, "Unknown attribute for argument " + c.arg + "." + c.singular + ": nonsense"},
-			wrong{"wrapper", "PUT", one, `{"nonsense": {}}`, 400, "Unknown attribute for argument " + c.arg + ": nonsense"},
-			wrong{"empty", "PUT", one, `{}`, 400, "Invalid input for field/attribute " + c.singular + ". Value: 'None'. Mandatory field missing."},
-			wrong{"query", "PUT", one + "?a=1", put, 400, `Unknown argument: "a"`},
-			wrong{"query", "DELETE", one + "?a=1", "", 400, `Unknown argument: "a"`},
-			wrong{"filter", "GET", c.path + "?nonsense=1", "", 400, "One or more arguments are either duplicate or invalid"},
-			wrong{"filter twice", "GET", c.path + "?name=1&name=2", "", 400, "One or more arguments are either duplicate or invalid"},
-			wrong{"sort key", "GET", c.path + "?sort=nonsense", "", 400, "Supplied sort key 'nonsense' is not valid."},
-			wrong{"sort direction", "GET", c.path + "?sort=name:up", "", 400, "Supplied sort direction 'up' is not valid."},
-			wrong{"sort item", "GET", c.path + "?sort=name:asc:x", "", 400, "Supplied sort key '['name', 'asc', 'x']' is not valid."},
-			wrong{"limit", "GET", c.path + "?limit=abc", "", 400, "Supplied pagination limit 'abc' is not valid."},
-			wrong{"limit of a show", "GET", one + "?limit=abc", "", 400, "Supplied pagination limit 'abc' is not valid."},
-			wrong{"marker", "GET", c.path + "?marker=abc", "", 400, "Supplied pagination marker 'abc' is not valid."},
-			wrong{"empty marker", "GET", c.path + "?marker=", "", 400, "Supplied pagination marker '' is not valid."},
-		)
-		all := f.must(200, "GET", c.path, "")
-		expect(t, all, c.plural+".0.id", `"`+c.id+`"`, c.plural+".1", `"absent"`, c.plural+"_links", "[]")
-		shown := f.must(200, "GET", one, "")
-		if got, want := show(all.at(c.plural+".0")), show(shown.at(c.singular)); got != want {
-			t.Errorf("%s: list and show differ:\n%s\n%s", c.plural, got, want)
-		}
-		expect(t, shown, c.singular+".project_id", `"`+project+`"`, c.singular+".tenant_id", `"`+project+`"`, c.singular+".tags", "[]")
-		if ok := regexp.MustCompile(`^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?"$`).MatchString(show(shown.at(c.singular + ".created_at"))); !ok {
-			t.Errorf("%s: created_at is %s", c.plural, show(shown.at(c.singular+".created_at")))
-		}
-		expect(t, f.must(200, "GET", one+"?fields=id&fields=nonsense", ""), c.singular, `{"id":"`+c.id+`"}`)
-		expect(t, f.must(200, "GET", c.path+"?fields=id,name", ""), c.plural, "[{}]")
-		expect(t, f.must(200, "GET", one+".json", ""), c.singular+".id", `"`+c.id+`"`)
-		expect(t, f.must(200, "GET", "/load-balancer"+one+"/", ""), c.singular+".id", `"`+c.id+`"`)
-		if c.plural == "members" {
-			continue // a member's project is its pool's
-		}
-		expect(t, other.must(200, "GET", c.path, ""), c.plural, "[]")
-		expect(t, f.admin().as("admin", foreign).must(200, "GET", c.path, ""), c.plural+".0.id", `"`+c.id+`"`)
-		expect(t, f.admin().must(200, "GET", c.path+"?project_id="+foreign, ""), c.plural, "[]")
-		other.refuse(wrong{"foreign list", "GET", c.path + "?project_id=" + project, "", 403, refused})
-		f.refuse(
-			wrong{"put of all", "PUT", c.path, put, 400, `Missing argument: "id"`},
-			wrong{"put of all, without body", "PUT", c.path, "", 400, `Missing argument: "id"`},
-			wrong{"put of all, wrong body", "PUT", c.path, `{"` + c.singular + `": {"bogus": 1}}`, 400, "Unknown attribute for argument " + c.arg + "." + c.singular + ": bogus"},
-			wrong{"delete of all", "DELETE", c.path, "", 400, `Missing argument: "id"`},
-		)
-		f.as("member,reader", "").refuse(wrong{"list without project", "GET", c.path, "", 403, refused})
-	}
-	expect(t, f.as("service", foreign).must(200, "GET", pools+"/"+x.pool+"/members", ""), "members.0.id", `"`+x.member+`"`)
 }
 
 func TestLists(t *testing.T) {

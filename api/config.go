@@ -28,6 +28,8 @@ func (c Config) withDefaults() Config {
 	c.AuthStrategy = cmp.Or(c.AuthStrategy, AuthKeystone)
 	c.PaginationMaxLimit = cmp.Or(c.PaginationMaxLimit, 1000)
 	c.MaxBody = cmp.Or(c.MaxBody, 114688)
+	c.MaxRequests = cmp.Or(c.MaxRequests, 128)
+	c.QueueTimeout = cmp.Or(c.QueueTimeout, 10*time.Second)
 	c.HealthcheckRefresh = cmp.Or(c.HealthcheckRefresh, 5*time.Second)
 	c.MinUDPConnectDelay = cmp.Or(c.MinUDPConnectDelay, 3*time.Second)
 	c.DefaultProvider = cmp.Or(c.DefaultProvider, db.ProviderAmphora)

@@ -102,7 +102,7 @@ func (o *object) address(name string) field[string] {
 
 func (o *object) urlPath(name string) field[string] {
 	return read(o, name, form[string]{urlPathOf, func() *schema {
-		return &schema{Type: types{"string"}, Pattern: `^/([^/\s\x00-\x1f\x7f-\x9f][^\s\x00-\x1f\x7f-\x9f]*)?$`}
+		return &schema{Type: types{"string"}, Pattern: `^/([^/\s\x00-\x1f\x7f-\x9f][^\s\x00-\x1f\x7f-\x9f]*)?$`, MaxLength: highestURL}
 	}})
 }
 
@@ -115,10 +115,13 @@ func urlPathOf(raw json.RawMessage) (string, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		return "", bad
 	}
+	if utf8.RuneCountInString(s) > highestURL {
+		return "", tooLong(highestURL)
+	}
 	return s, nil
 }
 
-// highestURL bounds a URL, in characters.
+// highestURL bounds a URL and a path of one, in characters.
 const highestURL = 255
 
 // url reads an http or https URL.
@@ -135,7 +138,7 @@ func urlOf(raw json.RawMessage) (string, error) {
 		return "", bad
 	}
 	if utf8.RuneCountInString(s) > highestURL {
-		return "", wrongValue(fmt.Sprintf("Value should have a maximum character requirement of %d", highestURL))
+		return "", tooLong(highestURL)
 	}
 	u, err := url.Parse(s)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
@@ -176,7 +179,7 @@ func (o *object) tags() field[[]string] { return o.texts("tags", 255) }
 func (o *object) uuids(name string) field[[]string] { return list(o, name, uuidForm) }
 
 func (o *object) alpn(name string) field[[]string] {
-	return list(o, name, form[string]{alpnOf, oneOf("string", alpnIDs...)})
+	return o.joinable(name, list(o, name, form[string]{alpnOf, oneOf("string", alpnIDs...)}))
 }
 
 func alpnOf(raw json.RawMessage) (string, error) {
@@ -240,6 +243,24 @@ func (o *object) projectID() field[string] {
 	return project
 }
 
+func tooLong(most int) wrongValue {
+	return wrongValue(fmt.Sprintf("Value should have a maximum character requirement of %d", most))
+}
+
+// joinedMost is the size of columns that hold a list joined with commas.
+const joinedMost = 512
+
+// joinable refuses a list that its column cannot hold.
+func (o *object) joinable(name string, list field[[]string]) field[[]string] {
+	if o.err == nil && utf8.RuneCountInString(strings.Join(list.value, ",")) > joinedMost {
+		o.err = wrongAttribute(name, pyStr(o.raw[name]), string(tooLong(joinedMost)))
+	}
+	return list
+}
+
+// versions reads a list of TLS versions.
+func (o *object) versions(name string) field[[]string] { return o.joinable(name, o.texts(name, 32)) }
+
 func elements(raw json.RawMessage) ([]json.RawMessage, error) {
 	var items []json.RawMessage
 	if err := json.Unmarshal(raw, &items); err != nil {
@@ -256,10 +277,12 @@ func textOf(minLen, maxLen int, p *pattern) form[string] {
 				return "", wrongValue("Value should be string")
 			}
 			switch n := utf8.RuneCountInString(s); {
+			case strings.ContainsRune(s, 0): // PostgreSQL stores none, and nothing behind it expects one
+				return "", wrongValue("Value should not contain NUL characters")
 			case n < minLen:
 				return "", wrongValue(fmt.Sprintf("Value should have a minimum character requirement of %d", minLen))
 			case n > maxLen:
-				return "", wrongValue(fmt.Sprintf("Value should have a maximum character requirement of %d", maxLen))
+				return "", tooLong(maxLen)
 			case p != nil && !p.match(s):
 				return "", wrongValue("Value should match the pattern " + p.source)
 			}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // document is a request body as faults quote it.
@@ -59,7 +60,7 @@ func unwrap(doc document, wrapper string) (json.RawMessage, error) {
 	if len(doc.body) == 0 {
 		return nil, BadRequest(fmt.Sprintf("Missing argument: %q", doc.arg))
 	}
-	if !json.Valid(doc.body) {
+	if !utf8.Valid(doc.body) || !json.Valid(doc.body) {
 		return nil, BadRequest("Request is not in valid JSON format")
 	}
 	var top map[string]json.RawMessage

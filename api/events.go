@@ -70,7 +70,7 @@ func (s *Server) events(c echo.Context) error {
 		out[i] = viewEvent(&rows[i])
 		ids[i] = out[i].ID
 	}
-	return s.writeList(c, "events", "events_links", out, ids)
+	return writeList(s, c, "events", "events_links", out, ids)
 }
 
 // findEventful reads the load balancer that a path names; for an administrator also one that is DELETED, until it is purged.

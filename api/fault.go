@@ -95,6 +95,7 @@ func faultFor(err error) *Fault {
 		quota     *db.QuotaError
 		duplicate *db.DuplicateError
 		marker    *db.MarkerError
+		unfit     *db.UnfitError
 	)
 	switch {
 	case errors.As(err, &fault):
@@ -113,7 +114,10 @@ func faultFor(err error) *Fault {
 		return conflict("A request with this " + keyHeader + " is under way.")
 	case errors.As(err, &marker):
 		return BadRequest(fmt.Sprintf("Supplied pagination marker '%s' is not valid.", marker.Marker))
-	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &unfit):
+		// Databases taken over from Octavia may hold fewer characters than new ones, which only they know.
+		return &Fault{Status: http.StatusBadRequest, Text: "Validation failure: A value has characters, a length or a size that cannot be stored.", Err: err}
+	case errors.Is(err, ErrUnavailable), errors.Is(err, db.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		return &Fault{Status: http.StatusServiceUnavailable, Text: "A service this request needs is not available. Please try again.", Err: err}
 	default:
 		return &Fault{Status: http.StatusInternalServerError, Text: "The server could not complete the request.", Err: err}
@@ -180,7 +184,8 @@ func (s *Server) writeFault(c echo.Context, f *Fault) error {
 		s.deps.Log.ErrorContext(c.Request().Context(), "request failed",
 			"method", c.Request().Method, "route", c.Path(), "status", f.Status, "error", errorText(f))
 	}
-	if f.Status == http.StatusConflict { // most pass: a lock, or what uses a name, goes away
+	if f.Status == http.StatusConflict || f.Status == http.StatusServiceUnavailable {
+		// Most pass: a lock, or what uses a name, goes away.
 		c.Response().Header().Set("Retry-After", "1")
 	}
 	return c.JSON(f.Status, body)

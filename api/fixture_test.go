@@ -139,7 +139,7 @@ func (c *cloud) FindImage(_ context.Context, tag string) error {
 
 // fixture is an API on a database of its own.
 type fixture struct {
-	t       *testing.T
+	t       testing.TB
 	store   *db.Store
 	neutron *neutron
 	cloud   *cloud
@@ -172,24 +172,24 @@ func onEach(t *testing.T, test func(*testing.T, *fixture), tweak ...func(*api.Co
 	})
 }
 
-func newFixtureOn(t *testing.T, database db.Config, tweak ...func(*api.Config, *api.Deps)) *fixture {
-	t.Helper()
+func newFixtureOn(tb testing.TB, database db.Config, tweak ...func(*api.Config, *api.Deps)) *fixture {
+	tb.Helper()
 	f := &fixture{
-		t: t, neutron: &neutron{ports: map[string]string{}}, cloud: &cloud{}, log: &bytes.Buffer{}, store: dbtest.Open(t, database),
-		roles: "member,reader", project: project, headers: http.Header{}, ctx: t.Context(),
+		t: tb, neutron: &neutron{ports: map[string]string{}}, cloud: &cloud{}, log: &bytes.Buffer{}, store: dbtest.Open(tb, database),
+		roles: "member,reader", project: project, headers: http.Header{}, ctx: tb.Context(),
 	}
 	log := slog.New(slog.NewTextHandler(f.log, nil))
 	cfg := api.Config{
 		AuthStrategy: api.AuthTesting, AllowTLSTerminated: true, AllowPrometheus: true, AllowPing: true,
 		PendingChanges: db.RejectPending,
 	}
-	deps := api.Deps{Store: f.store, VIP: f.neutron, Cloud: f.cloud, Certificates: noopCertificates(t), Log: log}
+	deps := api.Deps{Store: f.store, VIP: f.neutron, Cloud: f.cloud, Certificates: noopCertificates(tb), Log: log}
 	for _, change := range tweak {
 		change(&cfg, &deps)
 	}
 	server, err := api.New(cfg, deps)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	f.server, f.handler = server, server.Handler()
 	return f
@@ -246,11 +246,11 @@ func (f *fixture) do(method, path, body string) answer {
 // object is a JSON object.
 type object map[string]any
 
-func (a answer) json(t *testing.T) object {
-	t.Helper()
+func (a answer) json(tb testing.TB) object {
+	tb.Helper()
 	var out object
 	if err := json.Unmarshal(a.body, &out); err != nil {
-		t.Fatalf("body %q is not a JSON object: %v", a.body, err)
+		tb.Fatalf("body %q is not a JSON object: %v", a.body, err)
 	}
 	return out
 }
@@ -438,11 +438,11 @@ func (f *fixture) refuse(cases ...wrong) {
 }
 
 // expect compares attributes of an object: path, value, path, value …, values as JSON.
-func expect(t *testing.T, o object, pairs ...string) {
-	t.Helper()
+func expect(tb testing.TB, o object, pairs ...string) {
+	tb.Helper()
 	for pair := range slices.Chunk(pairs, 2) {
 		if got := show(o.at(pair[0])); got != pair[1] {
-			t.Errorf("%s: got %s, want %s", pair[0], got, pair[1])
+			tb.Errorf("%s: got %s, want %s", pair[0], got, pair[1])
 		}
 	}
 }

@@ -127,19 +127,16 @@ func (c *change) insertNestedPool(ctx context.Context, in *poolIn) (*db.Pool, er
 	if err := c.takeSome(ctx, db.QuotaMember, len(in.members.value)); err != nil {
 		return nil, err
 	}
-	for _, m := range in.members.value {
-		m.poolID = p.ID
-		if err := c.s.cfg.checkMemberAddress(&m); err != nil {
-			return nil, err
-		}
-		if err := c.checkSRIOV(ctx, &m); err != nil {
-			return nil, err
-		}
-		if _, err := c.insertMember(ctx, &m, in.monitor.given()); err != nil {
+	for i := range in.members.value {
+		if err := c.s.cfg.checkMemberAddress(&in.members.value[i]); err != nil {
 			return nil, err
 		}
 	}
-	return p, nil
+	if err := c.checkSRIOV(ctx, in.members.value); err != nil {
+		return nil, err
+	}
+	_, err = c.insertMembers(ctx, p.ID, in.members.value, in.monitor.given())
+	return p, err
 }
 
 func (c *change) insertNestedMonitor(ctx context.Context, p *db.Pool, in monitorIn) error {

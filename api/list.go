@@ -183,10 +183,10 @@ func tagParam(q *call, name string) []string {
 	return out
 }
 
-// links are the previous and next page of a list, whose ids are in its order.
-func (p page) links(base string, q url.Values, ids []string) []link {
+// links are the previous and next page of a list.
+func (p page) links(base string, q url.Values, rows span) []link {
 	links := []link{}
-	if len(ids) == 0 {
+	if rows.rows == 0 {
 		return links
 	}
 	limit := "None"
@@ -200,10 +200,10 @@ func (p page) links(base string, q url.Values, ids []string) []link {
 		}
 	}
 	if p.marker != nil {
-		links = append(links, link{Href: href + "&marker=" + url.QueryEscape(ids[0]) + "&page_reverse=True", Rel: "previous"})
+		links = append(links, link{Href: href + "&marker=" + url.QueryEscape(rows.first) + "&page_reverse=True", Rel: "previous"})
 	}
-	if p.limit == 0 || len(ids) >= p.limit {
-		links = append(links, link{Href: href + "&marker=" + url.QueryEscape(ids[len(ids)-1]), Rel: "next"})
+	if p.limit == 0 || rows.rows >= p.limit {
+		links = append(links, link{Href: href + "&marker=" + url.QueryEscape(rows.last), Rel: "next"})
 	}
 	return links
 }

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/ottavino/ottavino/db"
 )
@@ -73,42 +75,45 @@ func viewFullListeners(ctx context.Context, tx *db.Tx, rows []db.Listener) ([]li
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]string, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].ID
+	}
+	policies, err := viewFullPolicies(ctx, tx, ids)
 	out := make([]listenerFull, len(rows))
 	for i := range views {
 		out[i].listenerOut = views[i]
-		if out[i].L7Policies, err = viewFullPolicies(ctx, tx, rows[i].ID); err != nil {
-			return nil, err
-		}
+		out[i].L7Policies = orEmpty(policies[ids[i]])
 	}
-	return out, nil
+	return out, err
 }
 
-// viewFullPolicies reads the policies of a listener, by position, with their rules.
-func viewFullPolicies(ctx context.Context, tx *db.Tx, listenerID string) ([]policyFull, error) {
-	rows, err := db.List[db.L7Policy](ctx, tx, db.ListQuery{
-		Filters: []db.Filter{{Column: "listener_id", Value: listenerID}}, Sort: []db.Order{{Column: "position"}},
-	})
-	if err != nil {
+// viewFullPolicies reads the policies of each listener, by position, with their rules.
+func viewFullPolicies(ctx context.Context, tx *db.Tx, listenerIDs []string) (map[string][]policyFull, error) {
+	byListener, err := tx.Policies(ctx, listenerIDs)
+	if err != nil || len(byListener) == 0 {
 		return nil, err
 	}
+	rows, ids := flattened(byListener, listenerIDs, func(p *db.L7Policy) string { return p.ID })
 	views, err := viewPolicies(ctx, tx, rows)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]policyFull, len(rows))
-	for i := range views {
-		out[i].policyOut = views[i]
-		rules, err := db.List[db.L7Rule](ctx, tx, db.ListQuery{
-			Filters: []db.Filter{{Column: "l7policy_id", Value: rows[i].ID}},
-		})
-		if err != nil {
-			return nil, err
-		}
-		if out[i].Rules, err = viewRules(ctx, tx, rules); err != nil {
-			return nil, err
-		}
+	byPolicy, err := tx.Rules(ctx, ids)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	rules, _ := flattened(byPolicy, ids, func(r *db.L7Rule) string { return r.ID })
+	ruleViews, err := viewRules(ctx, tx, rules)
+	if err != nil {
+		return nil, err
+	}
+	rulesOf := grouped(ruleViews, func(i int) string { return rules[i].L7policyID })
+	full := make([]policyFull, len(views))
+	for i := range views {
+		full[i] = policyFull{views[i], orEmpty(rulesOf[ids[i]])}
+	}
+	return grouped(full, func(i int) string { return rows[i].ListenerID }), nil
 }
 
 func viewFullPools(ctx context.Context, tx *db.Tx, rows []db.Pool) ([]poolFull, error) {
@@ -124,21 +129,42 @@ func viewFullPools(ctx context.Context, tx *db.Tx, rows []db.Pool) ([]poolFull, 
 	if err != nil {
 		return nil, err
 	}
+	memberRows, _ := flattened(members, ids, func(m *db.Member) string { return m.ID })
+	memberViews, err := viewMembers(ctx, tx, memberRows)
+	if err != nil {
+		return nil, err
+	}
+	monitorRows := slices.Collect(maps.Values(monitors))
+	monitorViews, err := viewMonitors(ctx, tx, monitorRows)
+	membersOf := grouped(memberViews, func(i int) string { return memberRows[i].PoolID })
+	monitorsOf := grouped(monitorViews, func(i int) string { return monitorRows[i].PoolID })
 	out := make([]poolFull, len(rows))
 	for i, id := range ids {
 		out[i].poolOut = views[i]
-		if out[i].Members, err = viewMembers(ctx, tx, members[id]); err != nil {
-			return nil, err
+		out[i].Members = orEmpty(membersOf[id])
+		if m := monitorsOf[id]; len(m) > 0 {
+			out[i].Monitor = &monitorFull{monitorOut: m[0]}
 		}
-		m, ok := monitors[id]
-		if !ok {
-			continue
-		}
-		monitor, err := viewMonitors(ctx, tx, []db.HealthMonitor{m})
-		if err != nil {
-			return nil, err
-		}
-		out[i].Monitor = &monitorFull{monitorOut: monitor[0]}
 	}
-	return out, nil
+	return out, err
+}
+
+// flattened are the rows of all owners, owner by owner, and their ids.
+func flattened[M any](rows map[string][]M, owners []string, id func(*M) string) (all []M, ids []string) {
+	for _, o := range owners {
+		all = append(all, rows[o]...)
+	}
+	for i := range all {
+		ids = append(ids, id(&all[i]))
+	}
+	return all, ids
+}
+
+// grouped are values by their owners, in order.
+func grouped[V any](values []V, owner func(i int) string) map[string][]V {
+	out := map[string][]V{}
+	for i := range values {
+		out[owner(i)] = append(out[owner(i)], values[i])
+	}
+	return out
 }

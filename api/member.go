@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ottavino/ottavino/db"
 )
@@ -158,15 +159,15 @@ func (c Config) checkMemberAddress(in *memberIn) error {
 }
 
 func checkNewMember(ctx context.Context, c *change, in *memberIn) error {
-	if err := c.checkSRIOV(ctx, in); err != nil {
+	if err := c.checkSRIOV(ctx, []memberIn{*in}); err != nil {
 		return err
 	}
 	return c.poolMutable(ctx, in.poolID)
 }
 
-// checkSRIOV tests that the flavor lets members have SR-IOV ports.
-func (c *change) checkSRIOV(ctx context.Context, in *memberIn) error {
-	if !in.sriov.value {
+// checkSRIOV tests that the flavor lets new members have SR-IOV ports.
+func (c *change) checkSRIOV(ctx context.Context, ins []memberIn) error {
+	if !slices.ContainsFunc(ins, func(in memberIn) bool { return in.sriov.value }) {
 		return nil
 	}
 	data, err := flavorData(ctx, c.tx, deref(c.lb.FlavorID))
@@ -189,7 +190,16 @@ func (c *change) poolMutable(ctx context.Context, id string) error {
 }
 
 func createMember(ctx context.Context, c *change, in *memberIn) (*db.Member, error) {
-	pool, err := db.Get[db.Pool](ctx, c.tx, in.poolID)
+	rows, err := c.createMembers(ctx, in.poolID, []memberIn{*in})
+	if err != nil {
+		return nil, err
+	}
+	return &rows[0], nil
+}
+
+// createMembers checks new members of a pool and inserts their rows.
+func (c *change) createMembers(ctx context.Context, poolID string, ins []memberIn) ([]db.Member, error) {
+	pool, err := db.Get[db.Pool](ctx, c.tx, poolID)
 	if err != nil {
 		return nil, err
 	}
@@ -203,15 +213,15 @@ func createMember(ctx context.Context, c *change, in *memberIn) (*db.Member, err
 		return nil, err
 	}
 	if len(listeners) > 0 {
-		if err := c.checkMemberFamily(ctx, pool.Protocol, in); err != nil {
+		if err := c.checkMemberFamilies(ctx, pool.Protocol, ins); err != nil {
 			return nil, err
 		}
 	}
-	return c.insertMember(ctx, in, monitored)
+	return c.insertMembers(ctx, poolID, ins, monitored)
 }
 
-// checkMemberFamily refuses a member that a datagram pool cannot reach from any VIP.
-func (c *change) checkMemberFamily(ctx context.Context, protocol string, in *memberIn) error {
+// checkMemberFamilies refuses members that a datagram pool cannot reach from any VIP.
+func (c *change) checkMemberFamilies(ctx context.Context, protocol string, ins []memberIn) error {
 	if !datagram(protocol) || !c.lb.HasAmphorae() {
 		return nil
 	}
@@ -219,19 +229,46 @@ func (c *change) checkMemberFamily(ctx context.Context, protocol string, in *mem
 	if err != nil {
 		return err
 	}
-	for _, a := range addresses {
-		if isIPv6(a) == isIPv6(in.address.value) {
-			return nil
+	for i := range ins {
+		v6 := isIPv6(ins[i].address.value)
+		if !slices.ContainsFunc(addresses, func(a string) bool { return isIPv6(a) == v6 }) {
+			return unsupportedOption(providerOf(c.lb), "This provider doesn't support mixing IPv4 and IPv6 addresses for its VIP and members in "+
+				protocol+" load balancers.")
 		}
 	}
-	return unsupportedOption(providerOf(c.lb), "This provider doesn't support mixing IPv4 and IPv6 addresses for its VIP and members in "+
-		protocol+" load balancers.")
+	return nil
 }
 
-// insertMember inserts the rows of a member of the pool in.poolID.
-func (c *change) insertMember(ctx context.Context, in *memberIn, monitored bool) (*db.Member, error) {
-	m := &db.Member{
-		ID: c.s.deps.NewID(), ProjectID: &c.projectID, PoolID: in.poolID, Name: in.name.ptr(),
+// insertMembers inserts the rows of new members of a pool.
+func (c *change) insertMembers(ctx context.Context, poolID string, ins []memberIn, monitored bool) ([]db.Member, error) {
+	rows, tags, seen := make([]db.Member, len(ins)), map[string][]string{}, map[string]bool{}
+	for i := range ins {
+		in := &ins[i]
+		if seen[in.endpoint()] {
+			return nil, conflict(endpointTaken(in))
+		}
+		seen[in.endpoint()] = true
+		rows[i] = c.newMember(poolID, in, monitored)
+		if len(in.tags.value) > 0 {
+			tags[rows[i].ID] = in.tags.value
+		}
+	}
+	if err := db.InsertAll(ctx, c.tx, rows); err != nil {
+		if len(ins) == 1 {
+			err = orDuplicate(err, endpointTaken(&ins[0]))
+		}
+		return nil, err
+	}
+	return rows, c.tx.SetTagsOf(ctx, tags)
+}
+
+func endpointTaken(in *memberIn) string {
+	return fmt.Sprintf("Another member on this pool is already using ip %s on protocol_port %d", in.address.value, in.port.value)
+}
+
+func (c *change) newMember(poolID string, in *memberIn, monitored bool) db.Member {
+	m := db.Member{
+		ID: c.s.deps.NewID(), ProjectID: &c.projectID, PoolID: poolID, Name: in.name.ptr(),
 		Enabled: in.adminUp.absentOr(true), IPAddress: in.address.ptr(), ProtocolPort: in.port.value,
 		Weight: absentPtr(in.weight, 1), Backup: in.backup.value, SubnetID: in.subnetID.ptr(),
 		MonitorAddress: in.monitorAddress.ptr(), MonitorPort: in.monitorPort.ptr(), VNICType: vnicNormal,
@@ -243,11 +280,7 @@ func (c *change) insertMember(ctx context.Context, in *memberIn, monitored bool)
 	if in.sriov.value {
 		m.VNICType = vnicDirect
 	}
-	if err := db.Insert(ctx, c.tx, m); err != nil {
-		return nil, orDuplicate(err, fmt.Sprintf(
-			"Another member on this pool is already using ip %s on protocol_port %d", in.address.value, in.port.value))
-	}
-	return m, c.tx.SetTags(ctx, m.ID, in.tags.value)
+	return m
 }
 
 func updateMember(ctx context.Context, c *change, m *db.Member, in *memberIn) ([]string, error) {

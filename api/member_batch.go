@@ -208,21 +208,18 @@ func (c *change) takeBatch(ctx context.Context, b batch) error {
 	return nil
 }
 
+// writeBatch writes a batch in a number of statements that does not depend on its size.
 func (c *change) writeBatch(ctx context.Context, poolID string, b batch) error {
-	for i := range b.create {
-		in := b.create[i]
-		in.poolID = poolID
-		if err := c.checkSRIOV(ctx, &in); err != nil {
+	if len(b.create) > 0 {
+		if err := c.checkSRIOV(ctx, b.create); err != nil {
 			return err
 		}
-		if _, err := createMember(ctx, c, &in); err != nil {
+		if _, err := c.createMembers(ctx, poolID, b.create); err != nil {
 			return err
 		}
 	}
-	for _, u := range b.update {
-		if err := c.resetMember(ctx, u.row, u.in); err != nil {
-			return err
-		}
+	if err := c.resetMembers(ctx, b.update); err != nil {
+		return err
 	}
 	if len(b.remove) == 0 {
 		return nil
@@ -230,26 +227,33 @@ func (c *change) writeBatch(ctx context.Context, poolID string, b batch) error {
 	return c.tx.MarkPending(ctx, db.KindMember, db.PendingDelete, b.remove...)
 }
 
-// resetMember changes a member as a batch does: what is left out gets its default back,
-// except name, tags and subnet.
-func (c *change) resetMember(ctx context.Context, m *db.Member, in *memberIn) error {
-	var e edits
+// resetMembers changes members as a batch does.
+func (c *change) resetMembers(ctx context.Context, updates []memberUpdate) error {
+	rows, tags := make([]db.Member, len(updates)), map[string][]string{}
+	for i, u := range updates {
+		u.reset()
+		rows[i] = *u.row
+		if u.in.tags.given() {
+			tags[u.row.ID] = u.in.tags.value
+		}
+	}
+	err := db.UpdateAll(ctx, c.tx, rows, "name", "subnet_id", "enabled", "backup", "weight", "monitor_address",
+		"monitor_port", "provisioning_status")
+	if err != nil {
+		return err
+	}
+	return c.tx.SetTagsOf(ctx, tags)
+}
+
+// reset gives what the body leaves out its default back, except name, tags and subnet.
+func (u memberUpdate) reset() {
+	m, in := u.row, u.in
+	var e edits // of all rows the same columns are written
 	putPtr(&e, "name", &m.Name, in.name)
 	putPtr(&e, "subnet_id", &m.SubnetID, in.subnetID)
 	m.Enabled, m.Backup = in.adminUp.absentOr(true), in.backup.value
 	m.Weight, m.MonitorAddress, m.MonitorPort = absentPtr(in.weight, 1), in.monitorAddress.ptr(), in.monitorPort.ptr()
-	columns := append(e.columns, "enabled", "backup", "weight", "monitor_address", "monitor_port")
-	if m.ProvisioningStatus == db.PendingDelete { // wanted again before it was gone
+	if m.ProvisioningStatus != db.PendingCreate { // PENDING_DELETE: wanted again before it was gone
 		m.ProvisioningStatus = db.PendingUpdate
-		columns = append(columns, "provisioning_status")
 	}
-	if err := db.Update(ctx, c.tx, m, columns...); err != nil {
-		return err
-	}
-	if in.tags.given() {
-		if err := c.tx.SetTags(ctx, m.ID, in.tags.value); err != nil {
-			return err
-		}
-	}
-	return c.tx.MarkPending(ctx, db.KindMember, db.PendingUpdate, m.ID)
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -250,6 +252,12 @@ func (s *Server) parseQuery(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		q := callOf(c)
 		q.query = c.QueryParams()
+		if !wellFormed(c.Request().URL.Path, q.query) {
+			return &routingFault{
+				status: http.StatusBadRequest, title: "Bad Request",
+				description: "The URL must be UTF-8 without NUL characters.",
+			}
+		}
 		if c.Request().Method == http.MethodGet {
 			var err error
 			if q.page, err = s.parsePage(q.query); err != nil {
@@ -258,4 +266,18 @@ func (s *Server) parseQuery(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
+}
+
+// wellFormed says that nothing in a URL is more than a database takes for text.
+func wellFormed(path string, query url.Values) bool {
+	bad := func(s string) bool { return strings.ContainsRune(s, 0) || !utf8.ValidString(s) }
+	if bad(path) {
+		return false
+	}
+	for name, values := range query {
+		if bad(name) || slices.ContainsFunc(values, bad) {
+			return false
+		}
+	}
+	return true
 }

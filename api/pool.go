@@ -73,7 +73,7 @@ func decodePoolChange(o *object, persistence func(*object) persistenceIn) poolIn
 		caRef:       o.text("ca_tls_container_ref", 255),
 		crlRef:      o.text("crl_container_ref", 255),
 		ciphers:     o.text("tls_ciphers", 2048),
-		versions:    o.texts("tls_versions", 32),
+		versions:    o.versions("tls_versions"),
 		alpn:        o.alpn("alpn_protocols"),
 	}
 }

@@ -115,7 +115,7 @@ func (s *Server) providers(c echo.Context) error {
 			out = append(out, provider{name, s.cfg.EnabledProviders[name]})
 		}
 	}
-	return s.writeList(c, "providers", "", out, nil)
+	return writeList(s, c, "providers", "", out, nil)
 }
 
 // capabilities answers GET /providers/{name}/<wrapper>.
@@ -135,7 +135,7 @@ func (s *Server) capabilities(rule, wrapper string, of func(*driver) []capabilit
 				out = append(out, one)
 			}
 		}
-		return s.writeList(c, wrapper, "", out, nil)
+		return writeList(s, c, wrapper, "", out, nil)
 	}
 }
 

@@ -156,6 +156,9 @@ func (s *Server) putQuota(c echo.Context) error {
 	if err := s.authorize(callOf(c).who, "quota:put", id); err != nil {
 		return err
 	}
+	if len(id) > 36 {
+		return wrongAttribute("project_id", id, string(tooLong(36)))
+	}
 	var row db.Quota
 	err = s.deps.Store.Tx(c.Request().Context(), func(ctx context.Context, tx *db.Tx) (err error) {
 		row, err = setQuota(ctx, tx, id, in)

@@ -142,27 +142,27 @@ func (r *resource[M, In, Out]) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	var out []Out
-	var ids []string
+	out := r.s.newListing(c, r.plural, r.linksKey())
 	err = r.s.deps.Store.Read(c.Request().Context(), func(ctx context.Context, tx *db.Tx) error {
 		if err := r.scope(ctx, tx, q, c.Param("parent"), &query); err != nil {
 			return err
 		}
-		rows, err := db.List[M](ctx, tx, query)
-		if err != nil {
-			return err
-		}
-		ids = ids[:0]
-		for i := range rows {
-			ids = append(ids, r.id(&rows[i]))
-		}
-		out, err = r.view(ctx, tx, rows)
-		return err
+		return db.Batches(ctx, tx, query, inBatch, func(rows []M) error { return r.addTo(ctx, tx, out, rows) })
 	})
+	return out.end(err)
+}
+
+// addTo shows rows in a list.
+func (r *resource[M, In, Out]) addTo(ctx context.Context, tx *db.Tx, out *listing, rows []M) error {
+	views, err := r.view(ctx, tx, rows)
 	if err != nil {
 		return err
 	}
-	return r.s.writeList(c, r.plural, r.linksKey(), out, ids)
+	ids := make([]string, len(rows))
+	for i := range rows {
+		ids[i] = r.id(&rows[i])
+	}
+	return appendTo(out, views, ids)
 }
 
 // scope limits a list to what the caller may see.

@@ -38,6 +38,10 @@ type Config struct {
 	PaginationMaxLimit int    // [api_settings] pagination_max_limit; 0 is 1000, negative is none
 	MaxBody            int64  // [oslo_middleware] max_request_body_size in bytes; 0 is 114688
 
+	MaxRequests int // requests at work at once, the others wait; 0 is 128
+	// QueueTimeout is how long a request waits for its turn before it is answered 503; 0 is 10s.
+	QueueTimeout time.Duration
+
 	DisablePagination     bool // not [api_settings] allow_pagination
 	DisableSorting        bool // not [api_settings] allow_sorting
 	DisableFiltering      bool // not [api_settings] allow_filtering
@@ -100,6 +104,7 @@ type Server struct {
 	deps   Deps
 	echo   *echo.Echo
 	health healthState
+	turns  chan struct{} // one element for each request at work
 	watch  *watch
 
 	drained chan struct{} // closed by Drain
@@ -113,6 +118,7 @@ type Server struct {
 func New(cfg Config, d Deps) (*Server, error) {
 	s := &Server{cfg: cfg.withDefaults(), deps: d.withDefaults(), watch: newWatch(d.Store), drained: make(chan struct{})}
 	s.drain = sync.OnceFunc(func() { close(s.drained) })
+	s.turns = make(chan struct{}, s.cfg.MaxRequests)
 	if err := s.cfg.check(); err != nil {
 		return nil, err
 	}
@@ -129,7 +135,7 @@ func New(cfg Config, d Deps) (*Server, error) {
 	s.echo.Logger.SetOutput(io.Discard) // everything is logged through Deps.Log
 	s.echo.HTTPErrorHandler = s.fail
 	s.echo.Pre(s.requestID, s.observe(metrics), s.cors, options, rewritePath)
-	s.echo.Use(s.recover, accept, s.authenticate, s.parseQuery)
+	s.echo.Use(s.recover, accept, s.authenticate, s.parseQuery, s.bounded)
 	s.routes()
 	return s, nil
 }

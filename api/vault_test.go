@@ -25,11 +25,11 @@ import (
 )
 
 // noopCertificates take every reference for good.
-func noopCertificates(t *testing.T) api.Certificates {
-	t.Helper()
+func noopCertificates(tb testing.TB) api.Certificates {
+	tb.Helper()
 	m, err := secret.New(secret.Config{Manager: secret.NoopManager})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return certificate.New(m)
 }

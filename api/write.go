@@ -86,24 +86,15 @@ func (s *Server) writeOne(c echo.Context, status int, wrapper string, out any) e
 	if err != nil {
 		return err
 	}
-	return c.JSON(status, map[string]json.RawMessage{wrapper: shown})
+	body := make([]byte, 0, len(shown)+len(wrapper)+6)
+	body = append(append(append(body, `{"`...), wrapper...), `":`...)
+	return c.JSONBlob(status, append(append(body, shown...), "}\n"...))
 }
 
 // writeList answers with a page of objects. Links are left out when linksKey is "".
-func (s *Server) writeList(c echo.Context, wrapper, linksKey string, out any, ids []string) error {
-	p := callOf(c).page
-	body := map[string]json.RawMessage{}
-	var err error
-	if body[wrapper], err = selectEach(out, p.fields); err != nil {
-		return err
-	}
-	if linksKey != "" {
-		links := orNull(!s.cfg.DisablePagination, p.links(s.requestURL(c), c.QueryParams(), ids))
-		if body[linksKey], err = json.Marshal(links); err != nil {
-			return err
-		}
-	}
-	return c.JSON(200, body)
+func writeList[Out any](s *Server, c echo.Context, wrapper, linksKey string, out []Out, ids []string) error {
+	l := s.newListing(c, wrapper, linksKey)
+	return l.end(appendTo(l, out, ids))
 }
 
 // orNull is the list, or nil.
@@ -140,22 +131,4 @@ func selectFields(out any, fields []string) (json.RawMessage, error) {
 		}
 	}
 	return json.Marshal(all)
-}
-
-// selectEach is selectFields for a list.
-func selectEach(out any, fields []string) (json.RawMessage, error) {
-	raw, err := json.Marshal(out)
-	if err != nil || fields == nil {
-		return raw, err
-	}
-	var items []json.RawMessage
-	if err := json.Unmarshal(raw, &items); err != nil {
-		return nil, err
-	}
-	for i := range items {
-		if items[i], err = selectFields(items[i], fields); err != nil {
-			return nil, err
-		}
-	}
-	return json.Marshal(items)
 }

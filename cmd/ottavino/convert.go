@@ -99,7 +99,7 @@ func apiConfig(cfg *config.Config) api.Config {
 	return api.Config{
 		AuthStrategy: a.AuthStrategy, WWWAuthenticateURI: cfg.KeystoneAuthtoken.WWWAuthenticateURI,
 		APIBaseURI: a.APIBaseURI, PaginationMaxLimit: a.PaginationMaxLimit,
-		MaxBody:           int64(cfg.OsloMiddleware.MaxRequestBodySize),
+		MaxBody: int64(cfg.OsloMiddleware.MaxRequestBodySize), QueueTimeout: cfg.Database.PoolTimeout,
 		DisablePagination: !a.AllowPagination, DisableSorting: !a.AllowSorting,
 		DisableFiltering: !a.AllowFiltering, DisableFieldSelection: !a.AllowFieldSelection,
 		HealthcheckEnabled: a.HealthcheckEnabled, HealthcheckRefresh: a.HealthcheckRefreshInterval,

@@ -128,6 +128,7 @@ func serveHTTP(ctx context.Context, log *slog.Logger, address string, h http.Han
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
+		WriteTimeout:      10 * time.Minute, // a request may wait for half of it; long lists give themselves more
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

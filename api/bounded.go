@@ -1,0 +1,65 @@
+package api
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// errOverloaded says that too many requests were at work for too long.
+var errOverloaded = &Fault{Status: http.StatusServiceUnavailable, Text: "The server is busy. Please try again."}
+
+// bounded lets a request work when it is its turn. The database serves a few requests at a time best; more of them
+// would only hold memory and connections while they wait for each other. Who waits for a load balancer (?wait=) takes
+// no turn: that is little work for a long time.
+func (s *Server) bounded(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().Method == http.MethodGet && strings.HasSuffix(c.Path(), "/loadbalancers/:id") && callOf(c).query.Has("wait") {
+			return next(c)
+		}
+		if err := s.receive(c); err != nil { // before, so that a slow client holds up nobody
+			return err
+		}
+		if err := s.takeTurn(c.Request()); err != nil {
+			return err
+		}
+		defer func() { <-s.turns }()
+		return next(c)
+	}
+}
+
+func (s *Server) takeTurn(r *http.Request) error {
+	select {
+	case s.turns <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(s.cfg.QueueTimeout)
+	defer timer.Stop()
+	select {
+	case s.turns <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return errOverloaded
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+}
+
+// receive reads the body of a write into memory, as much as is allowed.
+func (s *Server) receive(c echo.Context) error {
+	r := c.Request()
+	if r.Body == nil || r.Body == http.NoBody || r.Method == http.MethodGet {
+		return nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, s.cfg.MaxBody))
+	if err != nil {
+		return &routingFault{status: http.StatusRequestEntityTooLarge, title: "Request Entity Too Large"}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
