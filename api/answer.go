@@ -85,7 +85,7 @@ var words = map[string]func() *schema{
 func (d *openAPI) of(t reflect.Type) *schema {
 	switch t {
 	case typeOf[stamp]():
-		return &schema{Type: types{"string"}, Pattern: `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$`, Description: "UTC."}
+		return &schema{Type: types{"string"}, Pattern: `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$`, Description: "UTC."}
 	case typeOf[httpVersion]():
 		return httpVersions()
 	}

@@ -355,7 +355,7 @@ func (r tested) testView(t *testing.T, f *fixture, id string) {
 	if show(all[at]) != show(shown) && !r.forever {
 		t.Errorf("%s: list and show differ: %s\n%s", r.Plural, show(all), show(shown))
 	}
-	if created, ok := shown["created_at"]; ok && !regexp.MustCompile(`^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"$`).MatchString(show(created)) && r.Plural != "amphorae" {
+	if created, ok := shown["created_at"]; ok && !regexp.MustCompile(`^"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?"$`).MatchString(show(created)) && r.Plural != "amphorae" {
 		t.Errorf("%s: created_at is %s", r.Plural, show(created))
 	}
 	for name := range shown {

@@ -164,11 +164,13 @@ func (d Deps) withDefaults() Deps {
 }
 
 // newID makes UUIDs that sort by time: what was made within the same second, which is all that created_at tells apart,
-// is listed in the order in which it was made.
+// is listed in the order in which it was made. They are laid out as version 7 but say version 4, as all of upstream's
+// ids do: some validators know no version above 5.
 func newID() string {
 	id, err := uuid.NewV7()
 	if err != nil { // no randomness; uuid.NewString would panic as well
 		panic(err)
 	}
+	id[6] = id[6]&0x0f | 0x40
 	return id.String()
 }

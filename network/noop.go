@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -32,7 +33,8 @@ type Noop struct {
 	ports   map[string]*Port
 	named   map[string][]*Port // the same by name: who looks for a port knows that
 	gone    map[string]bool    // ids of deleted ports
-	subnets map[string]string  // network by subnet, as far as somebody said
+	subnets map[string]string  // network by subnet
+	last    string             // the network that was named last; "" = none yet
 	groups  map[string]string  // name by id
 	rules   map[string][]Rule  // by group
 	given4  netip.Addr         // the last address of each family
@@ -236,8 +238,9 @@ func (n *Noop) Subnet(_ context.Context, id string) (Subnet, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	network := n.subnets[id]
-	if network == "" { // of which nobody said where it is: then all are together, or no two VIPs could be
-		network = derived("network", "")
+	if network == "" { // nobody said where it is: on the network named last, as upstream's driver has it
+		network = cmp.Or(n.last, derived("network", ""))
+		n.subnets[id] = network
 	}
 	s := Subnet{ID: id, NetworkID: network, CIDR: noopCIDR4, GatewayIP: noopGateway4, IPVersion: 4}
 	if id == derived("v6", network) {
@@ -251,7 +254,7 @@ func (n *Noop) Network(_ context.Context, id string) (Network, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	four, six := derived("v4", id), derived("v6", id)
-	n.subnets[four], n.subnets[six] = id, id
+	n.subnets[four], n.subnets[six], n.last = id, id, id
 	return Network{ID: id, MTU: noopMTU, PortSecurity: true, SubnetIDs: []string{four, six}}, nil
 }
 
@@ -259,7 +262,7 @@ func (n *Noop) Network(_ context.Context, id string) (Network, error) {
 func (n *Noop) HasSubnet(_ context.Context, networkID, subnetID string) (bool, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.subnets[subnetID] = networkID
+	n.subnets[subnetID], n.last = networkID, networkID
 	return true, nil
 }
 
