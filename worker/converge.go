@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ottavino/ottavino/amphora/haproxy"
 	"github.com/ottavino/ottavino/db"
@@ -49,13 +50,31 @@ func (p *pass) converge(ctx context.Context) error {
 	if err := p.apply(ctx, a); err != nil {
 		return err
 	}
+	fresh := p.beginsToGo(a)
+	rest := p.removeDoomed(ctx, a)
+	if rest != nil && fresh {
+		return rest
+	}
 	if err := p.finish(ctx, a); err != nil {
 		return err
 	}
 	if err := p.dropMemberPorts(ctx, a, networks); err != nil {
 		return err
 	}
-	return p.removeDoomed(ctx, a)
+	return rest
+}
+
+// removalPatience is how long a load balancer stays pending while an amphora that was replaced goes away. Who sees it
+// ACTIVE after a failover expects the old one to be gone; but a Nova that cannot delete a server, as when its host is
+// dead, must not lock the load balancer.
+const removalPatience = 30 * time.Second
+
+// beginsToGo says that an amphora that was replaced has not been going away for long.
+func (p *pass) beginsToGo(successor *db.Amphora) bool {
+	return slices.ContainsFunc(p.tree.Amphorae, func(a db.Amphora) bool {
+		return a.ID != successor.ID && doomed(a) &&
+			(a.Status != db.PendingDelete || p.Now().Sub(p.lateSince(&a)) < removalPatience)
+	})
 }
 
 // apply has the agent run what the rows say. What cannot be rendered is left out and blamed, so that its siblings

@@ -168,6 +168,31 @@ func TestStrandedRowsAreTaken(t *testing.T) {
 	r.remove(id)
 }
 
+// TestFailoverEndsWithoutTheOld: a load balancer that is ACTIVE after a failover has no amphora from before.
+func TestFailoverEndsWithoutTheOld(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.balancer()
+	r.active(id)
+	old := r.tree(id).Amphorae[0].ID
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		if _, err := tx.BeginFailover(ctx, id, db.AcceptPending); err != nil {
+			return err
+		}
+		a, err := db.Get[db.Amphora](ctx, tx, old)
+		if err != nil {
+			return err
+		}
+		a.Status = db.Error
+		return db.Update(ctx, tx, a, "status")
+	})
+	r.active(id)
+	if now := r.tree(id).Amphorae; len(now) != 1 || now[0].ID == old {
+		t.Errorf("got amphorae %v, want one that is not %s", now, old)
+	}
+	r.remove(id)
+}
+
 func TestDriftIsRepaired(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *worker.Config) { c.DriftInterval = 20 * time.Millisecond })
