@@ -163,8 +163,7 @@ func viewMonitors(ctx context.Context, tx *db.Tx, rows []db.HealthMonitor) ([]mo
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	var err error
-	tags := load(ctx, &err, tx.Tags, ids)
+	lists, err := tx.Lists(ctx, ids, db.ListTags)
 	out := make([]monitorOut, len(rows))
 	for i := range rows {
 		m := &rows[i]
@@ -173,7 +172,7 @@ func viewMonitors(ctx context.Context, tx *db.Tx, rows []db.HealthMonitor) ([]mo
 			MaxRetries: m.RiseThreshold, MaxRetriesDown: m.FallThreshold, HTTPMethod: m.HTTPMethod, URLPath: m.URLPath,
 			ExpectedCodes: m.ExpectedCodes, AdminStateUp: m.Enabled, ProjectID: m.ProjectID, TenantID: m.ProjectID,
 			Pools: refs(m.PoolID), ProvisioningStatus: m.ProvisioningStatus, OperatingStatus: m.OperatingStatus,
-			CreatedAt: stampOf(m.CreatedAt), UpdatedAt: stampOf(m.UpdatedAt), Tags: orEmpty(tags[m.ID]),
+			CreatedAt: stampOf(m.CreatedAt), UpdatedAt: stampOf(m.UpdatedAt), Tags: orEmpty(lists.Of(m.ID, db.ListTags)),
 			HTTPVersion: (*httpVersion)(m.HTTPVersion), DomainName: m.DomainName,
 		}
 	}

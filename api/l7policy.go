@@ -146,8 +146,7 @@ func viewPolicies(ctx context.Context, tx *db.Tx, rows []db.L7Policy) ([]policyO
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	var err error
-	rules, tags := load(ctx, &err, tx.RuleIDs, ids), load(ctx, &err, tx.Tags, ids)
+	lists, err := tx.Lists(ctx, ids, db.ListRules, db.ListTags)
 	out := make([]policyOut, len(rows))
 	for i := range rows {
 		p := &rows[i]
@@ -156,8 +155,8 @@ func viewPolicies(ctx context.Context, tx *db.Tx, rows []db.L7Policy) ([]policyO
 			OperatingStatus: p.OperatingStatus, AdminStateUp: p.Enabled, ProjectID: p.ProjectID, TenantID: p.ProjectID,
 			Action: p.Action, ListenerID: p.ListenerID, RedirectPoolID: p.RedirectPoolID, RedirectURL: p.RedirectURL,
 			RedirectPrefix: p.RedirectPrefix, RedirectHTTPCode: p.RedirectHTTPCode, Position: p.Position,
-			Rules: refs(rules[p.ID]...), CreatedAt: stampOf(p.CreatedAt), UpdatedAt: stampOf(p.UpdatedAt),
-			Tags: orEmpty(tags[p.ID]),
+			Rules: refs(lists.Of(p.ID, db.ListRules)...), CreatedAt: stampOf(p.CreatedAt), UpdatedAt: stampOf(p.UpdatedAt),
+			Tags: orEmpty(lists.Of(p.ID, db.ListTags)),
 		}
 	}
 	return out, err

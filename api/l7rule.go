@@ -137,8 +137,7 @@ func viewRules(ctx context.Context, tx *db.Tx, rows []db.L7Rule) ([]ruleOut, err
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	var err error
-	tags := load(ctx, &err, tx.Tags, ids)
+	lists, err := tx.Lists(ctx, ids, db.ListTags)
 	out := make([]ruleOut, len(rows))
 	for i := range rows {
 		r := &rows[i]
@@ -146,7 +145,7 @@ func viewRules(ctx context.Context, tx *db.Tx, rows []db.L7Rule) ([]ruleOut, err
 			ID: r.ID, Type: r.Type, CompareType: r.CompareType, Key: r.Key, Value: r.Value, Invert: r.Invert,
 			AdminStateUp: r.Enabled, ProvisioningStatus: r.ProvisioningStatus, OperatingStatus: r.OperatingStatus,
 			ProjectID: r.ProjectID, TenantID: r.ProjectID, CreatedAt: stampOf(r.CreatedAt),
-			UpdatedAt: stampOf(r.UpdatedAt), Tags: orEmpty(tags[r.ID]),
+			UpdatedAt: stampOf(r.UpdatedAt), Tags: orEmpty(lists.Of(r.ID, db.ListTags)),
 		}
 	}
 	return out, err
@@ -165,11 +164,11 @@ func checkNewRule(ctx context.Context, c *change, in *ruleIn) error {
 	if err := checkRule(in.row()); err != nil {
 		return err
 	}
-	rules, err := c.tx.RuleIDs(ctx, []string{in.policyID})
+	rules, err := c.tx.Lists(ctx, []string{in.policyID}, db.ListRules)
 	if err != nil {
 		return err
 	}
-	if len(rules[in.policyID]) >= mostRules {
+	if len(rules.Of(in.policyID, db.ListRules)) >= mostRules {
 		return tooManyRules(in.policyID)
 	}
 	return c.policyMutable(ctx, in.policyID)

@@ -170,15 +170,13 @@ func viewListeners(ctx context.Context, tx *db.Tx, rows []db.Listener) ([]listen
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	var err error
-	snis, cidrs := load(ctx, &err, tx.SNIs, ids), load(ctx, &err, tx.CIDRs, ids)
-	policies, tags := load(ctx, &err, tx.PolicyIDs, ids), load(ctx, &err, tx.Tags, ids)
+	lists, err := tx.Lists(ctx, ids, db.ListSNIs, db.ListCIDRs, db.ListPolicies, db.ListTags)
 	out := make([]listenerOut, len(rows))
 	for i := range rows {
 		id := rows[i].ID
 		out[i] = viewListener(&rows[i])
-		out[i].SNIRefs, out[i].AllowedCIDRs = orEmpty(snis[id]), cidrs[id]
-		out[i].L7Policies, out[i].Tags = refs(policies[id]...), orEmpty(tags[id])
+		out[i].SNIRefs, out[i].AllowedCIDRs = orEmpty(lists.Of(id, db.ListSNIs)), lists.Of(id, db.ListCIDRs)
+		out[i].L7Policies, out[i].Tags = refs(lists.Of(id, db.ListPolicies)...), orEmpty(lists.Of(id, db.ListTags))
 	}
 	return out, err
 }

@@ -215,11 +215,11 @@ func (c *change) checkCIDRs(ctx context.Context, cidrs []string) error {
 	if len(cidrs) == 0 {
 		return nil
 	}
-	sgs, err := c.tx.VIPSecurityGroups(ctx, []string{c.lb.ID})
+	sgs, err := c.tx.Lists(ctx, []string{c.lb.ID}, db.ListSecurityGroups)
 	if err != nil {
 		return err
 	}
-	if len(sgs[c.lb.ID]) > 0 {
+	if len(sgs) > 0 {
 		return Invalid("Allowed CIDRs are not allowed when using custom VIP Security Groups.")
 	}
 	addresses, err := c.vipAddresses(ctx)

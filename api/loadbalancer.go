@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -112,8 +111,10 @@ func viewLoadBalancers(ctx context.Context, tx *db.Tx, rows []db.LoadBalancer) (
 	}
 	var err error
 	vips, more := load(ctx, &err, tx.VIPs, ids), load(ctx, &err, tx.AdditionalVIPs, ids)
-	sgs, tags := load(ctx, &err, tx.VIPSecurityGroups, ids), load(ctx, &err, tx.Tags, ids)
-	listeners, pools := load(ctx, &err, tx.ListenerIDs, ids), load(ctx, &err, tx.PoolIDs, ids)
+	if err != nil {
+		return nil, err
+	}
+	lists, err := tx.Lists(ctx, ids, db.ListSecurityGroups, db.ListListeners, db.ListPools, db.ListTags)
 	if err != nil {
 		return nil, err
 	}
@@ -127,9 +128,10 @@ func viewLoadBalancers(ctx context.Context, tx *db.Tx, rows []db.LoadBalancer) (
 			CreatedAt: stampOf(lb.CreatedAt), UpdatedAt: stampOf(lb.UpdatedAt),
 			VIPAddress: vip.IPAddress, VIPPortID: vip.PortID, VIPSubnetID: vip.SubnetID,
 			VIPNetworkID: vip.NetworkID, VIPQoSPolicyID: vip.QoSPolicyID, VIPVNICType: vip.VNICType,
-			VIPSGIDs: orEmpty(sgs[lb.ID]), AdditionalVIPs: viewAdditionalVIPs(more[lb.ID]),
-			Listeners: refs(listeners[lb.ID]...), Pools: refs(pools[lb.ID]...),
-			Provider: db.ProviderOctavia, FlavorID: lb.FlavorID, AvailabilityZone: lb.AvailabilityZone, Tags: orEmpty(tags[lb.ID]),
+			VIPSGIDs: orEmpty(lists.Of(lb.ID, db.ListSecurityGroups)), AdditionalVIPs: viewAdditionalVIPs(more[lb.ID]),
+			Listeners: refs(lists.Of(lb.ID, db.ListListeners)...), Pools: refs(lists.Of(lb.ID, db.ListPools)...),
+			Provider: db.ProviderOctavia, FlavorID: lb.FlavorID, AvailabilityZone: lb.AvailabilityZone,
+			Tags: orEmpty(lists.Of(lb.ID, db.ListTags)),
 		}
 		if lb.Provider != nil {
 			out[i].Provider = *lb.Provider
@@ -223,13 +225,11 @@ func (s *Server) deleteLoadBalancer(c echo.Context) error {
 }
 
 func (c *change) deleteLoadBalancer(ctx context.Context, cascade bool) error {
-	id := []string{c.lb.ID}
-	var err error
-	listeners, pools := load(ctx, &err, c.tx.ListenerIDs, id), load(ctx, &err, c.tx.PoolIDs, id)
+	children, err := c.tx.Lists(ctx, []string{c.lb.ID}, db.ListListeners, db.ListPools)
 	if err != nil {
 		return err
 	}
-	if children := slices.Concat(listeners[c.lb.ID], pools[c.lb.ID]); len(children) > 0 && !cascade {
+	if len(children) > 0 && !cascade {
 		return Invalid("Cannot delete Load Balancer " + c.lb.ID + " - it has children")
 	}
 	if _, _, err := c.tx.BeginDelete(ctx, c.lb.ID, c.s.cfg.PendingChanges); err != nil {

@@ -123,8 +123,7 @@ func viewMembers(ctx context.Context, tx *db.Tx, rows []db.Member) ([]memberOut,
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	var err error
-	tags := load(ctx, &err, tx.Tags, ids)
+	lists, err := tx.Lists(ctx, ids, db.ListTags)
 	out := make([]memberOut, len(rows))
 	for i := range rows {
 		m := &rows[i]
@@ -133,7 +132,7 @@ func viewMembers(ctx context.Context, tx *db.Tx, rows []db.Member) ([]memberOut,
 			AdminStateUp: m.Enabled, Address: m.IPAddress, ProtocolPort: m.ProtocolPort, Weight: m.Weight,
 			Backup: m.Backup, SubnetID: m.SubnetID, ProjectID: m.ProjectID, TenantID: m.ProjectID,
 			CreatedAt: stampOf(m.CreatedAt), UpdatedAt: stampOf(m.UpdatedAt), MonitorAddress: m.MonitorAddress,
-			MonitorPort: m.MonitorPort, Tags: orEmpty(tags[m.ID]), VNICType: m.VNICType,
+			MonitorPort: m.MonitorPort, Tags: orEmpty(lists.Of(m.ID, db.ListTags)), VNICType: m.VNICType,
 		}
 	}
 	return out, err

@@ -137,8 +137,11 @@ func viewPools(ctx context.Context, tx *db.Tx, rows []db.Pool) ([]poolOut, error
 	}
 	var err error
 	persistences, monitors := load(ctx, &err, tx.Persistences, ids), load(ctx, &err, tx.Monitors, ids)
-	members, tags := load(ctx, &err, tx.MemberIDs, ids), load(ctx, &err, tx.Tags, ids)
 	listeners := load(ctx, &err, tx.PoolListenerIDs, ids)
+	if err != nil {
+		return nil, err
+	}
+	lists, err := tx.Lists(ctx, ids, db.ListMembers, db.ListTags)
 	out := make([]poolOut, len(rows))
 	for i := range rows {
 		id := rows[i].ID
@@ -146,8 +149,8 @@ func viewPools(ctx context.Context, tx *db.Tx, rows []db.Pool) ([]poolOut, error
 		if p, ok := persistences[id]; ok {
 			out[i].Persistence = viewPersistence(&p)
 		}
-		out[i].Listeners, out[i].Members = refs(listeners[id]...), refs(members[id]...)
-		out[i].MonitorID, out[i].Tags = monitors[id].ID, orEmpty(tags[id])
+		out[i].Listeners, out[i].Members = refs(listeners[id]...), refs(lists.Of(id, db.ListMembers)...)
+		out[i].MonitorID, out[i].Tags = monitors[id].ID, orEmpty(lists.Of(id, db.ListTags))
 	}
 	return out, err
 }

@@ -25,36 +25,6 @@ func (tx *Tx) AdditionalVIPs(ctx context.Context, lbIDs []string) (map[string][]
 		func(v *AdditionalVIP) (string, AdditionalVIP) { return v.LoadBalancerID, *v })
 }
 
-// VIPSecurityGroups returns the user's security group ids on the VIP of each load balancer.
-func (tx *Tx) VIPSecurityGroups(ctx context.Context, lbIDs []string) (map[string][]string, error) {
-	return many(ctx, tx, "load_balancer_id", "sg_id", lbIDs,
-		func(v *VIPSecurityGroup) (string, string) { return v.LoadBalancerID, v.SGID })
-}
-
-// Tags returns the tags of resources of any kind, sorted.
-func (tx *Tx) Tags(ctx context.Context, ids []string) (map[string][]string, error) {
-	return many(ctx, tx, "resource_id", "tag", ids,
-		func(t *Tag) (string, string) { return t.ResourceID, t.Tag })
-}
-
-// ListenerIDs returns the listener ids of each load balancer.
-func (tx *Tx) ListenerIDs(ctx context.Context, lbIDs []string) (map[string][]string, error) {
-	return many(ctx, tx, "load_balancer_id", "created_at, id", lbIDs,
-		func(l *Listener) (string, string) { return deref(l.LoadBalancerID), l.ID })
-}
-
-// PoolIDs returns the pool ids of each load balancer.
-func (tx *Tx) PoolIDs(ctx context.Context, lbIDs []string) (map[string][]string, error) {
-	return many(ctx, tx, "load_balancer_id", "created_at, id", lbIDs,
-		func(p *Pool) (string, string) { return deref(p.LoadBalancerID), p.ID })
-}
-
-// MemberIDs returns the member ids of each pool.
-func (tx *Tx) MemberIDs(ctx context.Context, poolIDs []string) (map[string][]string, error) {
-	return many(ctx, tx, "pool_id", "created_at, id", poolIDs,
-		func(m *Member) (string, string) { return m.PoolID, m.ID })
-}
-
 // Members returns the members of each pool.
 func (tx *Tx) Members(ctx context.Context, poolIDs []string) (map[string][]Member, error) {
 	return many(ctx, tx, "pool_id", "created_at, id", poolIDs,
@@ -71,24 +41,6 @@ func (tx *Tx) Persistences(ctx context.Context, poolIDs []string) (map[string]Se
 	return one(ctx, tx, "pool_id", poolIDs, func(s *SessionPersistence) string { return s.PoolID })
 }
 
-// SNIs returns the SNI container references of each listener.
-func (tx *Tx) SNIs(ctx context.Context, listenerIDs []string) (map[string][]string, error) {
-	return many(ctx, tx, "listener_id", "position, tls_container_id", listenerIDs,
-		func(s *SNI) (string, string) { return s.ListenerID, s.TLSContainerID })
-}
-
-// CIDRs returns the allowed CIDRs of each listener.
-func (tx *Tx) CIDRs(ctx context.Context, listenerIDs []string) (map[string][]string, error) {
-	return many(ctx, tx, "listener_id", "cidr", listenerIDs,
-		func(c *ListenerCIDR) (string, string) { return c.ListenerID, c.CIDR })
-}
-
-// PolicyIDs returns the L7 policy ids of each listener, by position.
-func (tx *Tx) PolicyIDs(ctx context.Context, listenerIDs []string) (map[string][]string, error) {
-	return many(ctx, tx, "listener_id", "position, id", listenerIDs,
-		func(p *L7Policy) (string, string) { return p.ListenerID, p.ID })
-}
-
 // Policies returns the L7 policies of each listener, by position.
 func (tx *Tx) Policies(ctx context.Context, listenerIDs []string) (map[string][]L7Policy, error) {
 	return many(ctx, tx, "listener_id", "position, id", listenerIDs,
@@ -99,12 +51,6 @@ func (tx *Tx) Policies(ctx context.Context, listenerIDs []string) (map[string][]
 func (tx *Tx) Rules(ctx context.Context, policyIDs []string) (map[string][]L7Rule, error) {
 	return many(ctx, tx, "l7policy_id", "created_at, id", policyIDs,
 		func(r *L7Rule) (string, L7Rule) { return r.L7policyID, *r })
-}
-
-// RuleIDs returns the L7 rule ids of each policy.
-func (tx *Tx) RuleIDs(ctx context.Context, policyIDs []string) (map[string][]string, error) {
-	return many(ctx, tx, "l7policy_id", "created_at, id", policyIDs,
-		func(r *L7Rule) (string, string) { return r.L7policyID, r.ID })
 }
 
 // PoolListenerIDs returns the listeners that use each pool, as ListenersOfPool has it.

@@ -84,11 +84,11 @@ func readVIPs(ctx context.Context, tx *Tx, t *Tree) error {
 		return err
 	}
 	slices.SortFunc(t.AdditionalVIPs, func(a, b AdditionalVIP) int { return cmp.Compare(a.SubnetID, b.SubnetID) })
-	groups, err := tx.VIPSecurityGroups(ctx, []string{lbID})
+	groups, err := tx.Lists(ctx, []string{lbID}, ListSecurityGroups)
 	if err != nil {
 		return err
 	}
-	t.VIPSGs = groups[lbID]
+	t.VIPSGs = groups.Of(lbID, ListSecurityGroups)
 	if t.LoadBalancer.FlavorID == nil {
 		return nil
 	}
