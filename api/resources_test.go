@@ -307,6 +307,9 @@ func (r tested) testPaths(t *testing.T, f *fixture, id string) {
 		)
 		if r.put != "" {
 			f.refuse(wrong{"put", "PUT", path, put, 404, gone})
+			if !r.catalog {
+				f.refuse(wrong{"put, nothing inside", "PUT", path, "{}", 404, gone})
+			}
 		}
 	}
 	for _, c := range [][2]string{{"GET", r.path + "/%00"}, {"DELETE", r.path + "/a%00b"}, {"GET", r.path + "/%ff"}, {"GET", r.path + "?name=%00"}, {"GET", r.path + "?%ff=1"}} {
