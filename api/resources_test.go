@@ -181,6 +181,7 @@ func TestEveryResource(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.eachResource(x, func(t *testing.T, r tested) {
+			t.Helper()
 			g := f.in(t)
 			id := r.create(g, 0)
 			r.testRights(t, g, id, keystone)
@@ -455,6 +456,7 @@ func TestEveryPage(t *testing.T) {
 		t.Helper()
 		x := f.whole()
 		f.eachResource(x, func(t *testing.T, r tested) {
+			t.Helper()
 			g := f.in(t)
 			for i := range 5 {
 				r.create(g, i)

@@ -32,6 +32,7 @@ func TestStatementsOfLists(t *testing.T) {
 	t.Parallel()
 	f, count := counted(t)
 	f.eachResource(f.whole(), func(t *testing.T, r tested) {
+		t.Helper()
 		g := f.in(t).admin()
 		made := 0
 		var first int64
