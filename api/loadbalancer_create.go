@@ -254,7 +254,8 @@ func (cr *creation) insertVIP(ctx context.Context, tx *db.Tx, vip VIPResult) err
 		return err
 	}
 	for _, a := range vip.Additional {
-		row := db.AdditionalVIP{LoadBalancerID: cr.id, SubnetID: a.SubnetID, IPAddress: orNil(a.Address)}
+		// Upstream's noop driver knows of no other port than the one that was asked for.
+		row := db.AdditionalVIP{LoadBalancerID: cr.id, SubnetID: a.SubnetID, IPAddress: orNil(a.Address), PortID: orNil(cr.vip.PortID)}
 		if !cr.settings.driver.noop {
 			row.PortID, row.NetworkID = orNil(vip.PortID), orNil(vip.NetworkID)
 		}

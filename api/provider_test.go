@@ -35,6 +35,10 @@ func TestNoopDriver(t *testing.T) {
 	if port, ok := made.at("loadbalancer.vip_port_id").(string); !ok || port == "" {
 		t.Errorf("no VIP port in %s", show(made))
 	}
+	const port = "10000000-0000-4000-8000-000000000009"
+	expect(t, f.must(201, "POST", lbs, `{"loadbalancer": {"vip_subnet_id": "`+subnet+`", "vip_port_id": "`+port+`", "provider": "noop_driver",
+		"additional_vips": [{"subnet_id": "`+absent+`", "ip_address": "10.0.0.7"}]}}`),
+		"loadbalancer.vip_port_id", `"`+port+`"`, "loadbalancer.additional_vips.0.port_id", `"`+port+`"`)
 	f.setStatus(id, db.Active)
 	expect(t, f.must(201, "POST", "/v2/lbaas/pools", `{"pool": {"loadbalancer_id": "`+id+`", "protocol": "TCP", "lb_algorithm": "SOURCE_IP_PORT"}}`),
 		"pool.lb_algorithm", `"SOURCE_IP_PORT"`)

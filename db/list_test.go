@@ -151,13 +151,13 @@ func TestListErrors(t *testing.T) {
 			})
 		}
 		for _, column := range []string{"names", "pool.id", "vip.nope", "id; DROP TABLE tags", ""} {
-			wantError[*db.UnknownColumnError](w.t, err(db.ListQuery{Filters: []db.Filter{{Column: column}}}))
+			_ = wantError[*db.UnknownColumnError](w.t, err(db.ListQuery{Filters: []db.Filter{{Column: column}}}))
 			e := wantError[*db.UnknownColumnError](w.t, err(db.ListQuery{Sort: []db.Order{{Column: column}}}))
 			if e.Column != column {
 				w.t.Errorf("got column %q, want %q", e.Column, column)
 			}
 		}
-		wantError[*db.MarkerError](w.t, err(db.ListQuery{Marker: ptr("nope")}))
+		_ = wantError[*db.MarkerError](w.t, err(db.ListQuery{Marker: ptr("nope")}))
 	})
 }
 

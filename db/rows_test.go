@@ -83,7 +83,7 @@ func TestUpdate(t *testing.T) {
 			w.t.Errorf("update of no columns: %v", err)
 		}
 		wantError[*db.NotFoundError](w.t, update(&db.LoadBalancer{ID: "x"}, "enabled"))
-		wantError[*db.UnknownColumnError](w.t, update(lb, "nmae"))
+		_ = wantError[*db.UnknownColumnError](w.t, update(lb, "nmae"))
 	})
 }
 

@@ -51,6 +51,7 @@ type goSuite struct{ path string }
 
 func buildAcceptance(t *testing.T) goSuite {
 	t.Helper()
+	//nolint:usetesting // another user must get in, whom the parents of t.TempDir keep out
 	dir, err := os.MkdirTemp(filepath.Dir(binaries.ottavino), "acceptance-")
 	if err != nil {
 		t.Fatal(err)

@@ -17,30 +17,8 @@ func (p *pass) converge(ctx context.Context) error {
 	if t := deref(p.tree.LoadBalancer.Topology); t != "" && t != topologySingle {
 		return &failure{"TopologyNotSupported", db.KindLoadBalancer, p.tree.LoadBalancer.ID, fmt.Errorf("topology %s is not supported yet", t)}
 	}
-	a, err := p.wantedAmphora(ctx)
+	a, err := p.amphora(ctx)
 	if err != nil {
-		return err
-	}
-	if err := p.ensureServer(ctx, a); err != nil {
-		return err
-	}
-	if err := p.ensureAgent(ctx, a); err != nil {
-		return err
-	}
-	if err := p.configureAgent(ctx, a); err != nil {
-		return err
-	}
-	if err := p.retire(ctx, a); err != nil {
-		return err
-	}
-	group, err := p.ensureGroup(ctx)
-	if err != nil {
-		return err
-	}
-	if err := p.ensureVIPPort(ctx, group); err != nil {
-		return err
-	}
-	if err := p.ensureBasePort(ctx, a, group); err != nil {
 		return err
 	}
 	networks, err := p.ensureMemberPorts(ctx, a)
@@ -62,6 +40,27 @@ func (p *pass) converge(ctx context.Context) error {
 		return err
 	}
 	return rest
+}
+
+// amphora makes one that answers and has the VIP.
+func (p *pass) amphora(ctx context.Context) (*db.Amphora, error) {
+	a, err := p.wantedAmphora(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context, *db.Amphora) error{p.ensureServer, p.ensureAgent, p.configureAgent, p.retire} {
+		if err := step(ctx, a); err != nil {
+			return nil, err
+		}
+	}
+	group, err := p.ensureGroup(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.ensureVIPPort(ctx, group); err != nil {
+		return nil, err
+	}
+	return a, p.ensureBasePort(ctx, a, group)
 }
 
 // removalPatience is how long a load balancer stays pending while an amphora that was replaced goes away. Who sees it

@@ -27,6 +27,7 @@ func (r *rig) status(id string) string {
 	return r.tree(id).LoadBalancer.ProvisioningStatus
 }
 
+//nolint:revive // the order that plan wants
 func refuseApply(_ int, op string) (error, bool) {
 	if op == "apply" {
 		return agentError(500, false), false

@@ -186,23 +186,29 @@ func statusCodes(text string) (string, error) {
 	return strings.Join(words, "|"), nil
 }
 
+// check is how a member is monitored.
+func (r *renderer) check(p amphora.Pool, m amphora.Member) string {
+	c, s := p.Monitor, " check"
+	if c.Type == "HTTPS" {
+		s += " check-ssl verify none"
+	}
+	if p.TLS != nil && len(p.TLS.ALPN) > 0 && r.atLeast(1, 9) {
+		s += " check-alpn " + strings.Join(p.TLS.ALPN, ",")
+	}
+	s += fmt.Sprintf(" inter %ds fall %d rise %d", c.Delay, c.FallThreshold, c.RiseThreshold)
+	if m.MonitorAddress.IsValid() {
+		s += " addr " + m.MonitorAddress.WithZone("").String()
+	}
+	if m.MonitorPort != 0 {
+		s += fmt.Sprintf(" port %d", m.MonitorPort)
+	}
+	return s
+}
+
 func (r *renderer) server(l amphora.Listener, p amphora.Pool, m amphora.Member) string {
 	s := fmt.Sprintf("server %s %s:%d weight %d", m.ID, m.Address, m.Port, m.Weight)
-	if c := p.Monitor; c != nil && c.Enabled {
-		s += " check"
-		if c.Type == "HTTPS" {
-			s += " check-ssl verify none"
-		}
-		if p.TLS != nil && len(p.TLS.ALPN) > 0 && r.atLeast(1, 9) {
-			s += " check-alpn " + strings.Join(p.TLS.ALPN, ",")
-		}
-		s += fmt.Sprintf(" inter %ds fall %d rise %d", c.Delay, c.FallThreshold, c.RiseThreshold)
-		if m.MonitorAddress.IsValid() {
-			s += " addr " + m.MonitorAddress.WithZone("").String()
-		}
-		if m.MonitorPort != 0 {
-			s += fmt.Sprintf(" port %d", m.MonitorPort)
-		}
+	if p.Monitor != nil && p.Monitor.Enabled {
+		s += r.check(p, m)
 	}
 	if p.Persistence != nil && p.Persistence.Type == "HTTP_COOKIE" {
 		s += " cookie " + m.ID
