@@ -82,8 +82,8 @@ func TestUpdate(t *testing.T) {
 		if err := update(&db.LoadBalancer{ID: "x"}); err != nil {
 			w.t.Errorf("update of no columns: %v", err)
 		}
-		wantError[*db.NotFoundError](w.t, update(&db.LoadBalancer{ID: "x"}, "enabled"))
-		_ = wantError[*db.UnknownColumnError](w.t, update(lb, "nmae"))
+		_ = wantError[*db.NotFoundError](w.t, update(&db.LoadBalancer{ID: "x"}, "enabled"))
+		_ = wantError[*db.UnknownColumnError](w.t, update(lb, "nonsense"))
 	})
 }
 

@@ -211,7 +211,7 @@ func TestCancelNeedsWork(t *testing.T) {
 			(*db.Tx).CancelWork, (*db.Tx).RetryWork, (*db.Tx).ResetWork,
 		} {
 			err := w.Tx(w.t.Context(), func(ctx context.Context, tx *db.Tx) error { return steer(tx, ctx, gone.ID) })
-			wantError[*db.NotFoundError](w.t, err)
+			_ = wantError[*db.NotFoundError](w.t, err)
 		}
 	})
 }

@@ -283,7 +283,7 @@ func TestRequestOfChange(t *testing.T) {
 			_, err := tx.CurrentGeneration(ctx, id)
 			return err
 		})
-		wantError[*db.NotFoundError](w.t, err)
+		_ = wantError[*db.NotFoundError](w.t, err)
 	})
 }
 
