@@ -66,3 +66,16 @@ func TestOrderOfCreation(t *testing.T) {
 		}
 	})
 }
+
+// TestQuotasInOrder: SQLite lists quotas in the order in which they were set.
+func TestQuotasInOrder(t *testing.T) {
+	t.Parallel()
+	const quotas = "/v2.0/lbaas/quotas"
+	f := newFixture(t).admin()
+	for _, p := range []string{"b", "c", "a"} {
+		f.must(202, "PUT", quotas+"/"+p, `{"quota": {"pool": 3}}`)
+	}
+	expect(t, f.must(200, "GET", quotas, ""), "quotas.0.project_id", `"b"`, "quotas.1.project_id", `"c"`, "quotas.2.project_id", `"a"`)
+	expect(t, f.must(200, "GET", quotas+"?sort=project_id", ""), "quotas.0.project_id", `"a"`)
+	expect(t, f.must(200, "GET", quotas+"?limit=2", ""), "quotas.1.project_id", `"b"`, "quotas.2", `"absent"`)
+}
