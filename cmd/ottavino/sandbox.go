@@ -218,10 +218,10 @@ func (l *lab) close() {
 	if l.serve != nil && l.serve.Process != nil {
 		_ = l.serve.Process.Signal(syscall.SIGTERM)
 		select {
-		case <-l.ended:
+		case <-l.ended: //nolint:errcheck // how it ended does not matter any more
 		case <-time.After(2 * graceful):
 			_ = l.serve.Process.Kill()
-			<-l.ended
+			<-l.ended //nolint:errcheck // as above
 		}
 	}
 	if l.cloud != nil {
