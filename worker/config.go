@@ -45,6 +45,8 @@ type Config struct {
 	// DetachBudget is how long a port may take to leave its server before it is deleted all the same; 0 means
 	// 5m [networking] port_detach_timeout.
 	DetachBudget time.Duration
+	// RemovalPatience is how long a load balancer stays pending while an amphora that was replaced goes away; 0 means 30s.
+	RemovalPatience time.Duration
 
 	// RetryFirst is the wait after a first failure; it doubles up to RetryMax. 0 means 500ms and 1m.
 	RetryFirst, RetryMax time.Duration
@@ -96,6 +98,7 @@ func (c Config) withDefaults() Config {
 	c.AgentWaitMax = cmp.Or(c.AgentWaitMax, 5*time.Second)
 	c.AgentBudget = cmp.Or(c.AgentBudget, 10*time.Minute)
 	c.DetachBudget = cmp.Or(c.DetachBudget, 5*time.Minute)
+	c.RemovalPatience = cmp.Or(c.RemovalPatience, 30*time.Second)
 	c.RetryFirst = cmp.Or(c.RetryFirst, 500*time.Millisecond)
 	c.RetryMax = cmp.Or(c.RetryMax, time.Minute)
 	c.RetryBudget = cmp.Or(c.RetryBudget, 8)

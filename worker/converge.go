@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/ottavino/ottavino/amphora/haproxy"
 	"github.com/ottavino/ottavino/db"
@@ -63,16 +62,13 @@ func (p *pass) amphora(ctx context.Context) (*db.Amphora, error) {
 	return a, p.ensureBasePort(ctx, a, group)
 }
 
-// removalPatience is how long a load balancer stays pending while an amphora that was replaced goes away. Who sees it
-// ACTIVE after a failover expects the old one to be gone; but a Nova that cannot delete a server, as when its host is
-// dead, must not lock the load balancer.
-const removalPatience = 30 * time.Second
-
-// beginsToGo says that an amphora that was replaced has not been going away for long.
+// beginsToGo says that an amphora that was replaced has not been going away for long. Who sees a load balancer ACTIVE
+// after a failover expects the old one to be gone; but a Nova that cannot delete a server, as when its host is dead,
+// must not lock the load balancer.
 func (p *pass) beginsToGo(successor *db.Amphora) bool {
 	return slices.ContainsFunc(p.tree.Amphorae, func(a db.Amphora) bool {
 		return a.ID != successor.ID && doomed(a) &&
-			(a.Status != db.PendingDelete || p.Now().Sub(p.lateSince(&a)) < removalPatience)
+			(a.Status != db.PendingDelete || p.Now().Sub(p.lateSince(&a)) < p.cfg.RemovalPatience)
 	})
 }
 

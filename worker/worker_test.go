@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/sandbox"
 	"github.com/ottavino/ottavino/worker"
 )
 
@@ -168,12 +169,9 @@ func TestStrandedRowsAreTaken(t *testing.T) {
 	r.remove(id)
 }
 
-// TestFailoverEndsWithoutTheOld: a load balancer that is ACTIVE after a failover has no amphora from before.
-func TestFailoverEndsWithoutTheOld(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	id := r.balancer()
-	r.active(id)
+// failOver asks for a failover as the API does, and returns the id of the amphora that has to go.
+func (r *rig) failOver(id string) string {
+	r.t.Helper()
 	old := r.tree(id).Amphorae[0].ID
 	r.tx(func(ctx context.Context, tx *db.Tx) error {
 		if _, err := tx.BeginFailover(ctx, id, db.AcceptPending); err != nil {
@@ -186,10 +184,43 @@ func TestFailoverEndsWithoutTheOld(t *testing.T) {
 		a.Status = db.Error
 		return db.Update(ctx, tx, a, "status")
 	})
+	return old
+}
+
+// TestFailoverEndsWithoutTheOld: a load balancer that is ACTIVE after a failover has no amphora from before.
+func TestFailoverEndsWithoutTheOld(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.balancer()
+	r.active(id)
+	old := r.failOver(id)
 	r.active(id)
 	if now := r.tree(id).Amphorae; len(now) != 1 || now[0].ID == old {
-		t.Errorf("got amphorae %v, want one that is not %s", now, old)
+		t.Errorf("got %d amphorae, the first is %s, want one that is not %s", len(now), now[0].ID, old)
 	}
+	r.remove(id)
+}
+
+// TestUndeletableServerLocksNothing: when Nova does not delete the old server, the load balancer is ACTIVE all the same,
+// and the server goes when it can.
+func TestUndeletableServerLocksNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.RemovalPatience = time.Nanosecond })
+	id := r.balancer()
+	r.active(id)
+	server := *r.tree(id).Amphorae[0].ComputeID
+	heal := r.cloud.Inject(sandbox.Fault{Method: "GET", Path: "/servers/" + server, Status: 200, Body: `{"server": {"id": "` + server +
+		`", "status": "ACTIVE", "OS-EXT-STS:task_state": "deleting", "addresses": {}}}`})
+	old := r.failOver(id)
+	r.active(id)
+	if now := r.tree(id).Amphorae; len(now) != 2 {
+		t.Errorf("got %d amphorae, want the new one and the one that does not go", len(now))
+	}
+	heal()
+	r.until("the old amphora is gone", func() bool {
+		now := r.tree(id).Amphorae
+		return len(now) == 1 && now[0].ID != old
+	})
 	r.remove(id)
 }
 
