@@ -1,8 +1,6 @@
 package api
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -21,8 +19,10 @@ func (s *Server) bounded(next echo.HandlerFunc) echo.HandlerFunc {
 		if c.Request().Method == http.MethodGet && strings.HasSuffix(c.Path(), "/loadbalancers/:id") && callOf(c).query.Has("wait") {
 			return next(c)
 		}
-		if err := s.receive(c); err != nil { // before, so that a slow client holds up nobody
-			return err
+		if c.Request().Method != http.MethodGet { // before, so that a slow client holds up nobody
+			if _, err := s.receive(c); err != nil {
+				return err
+			}
 		}
 		if err := s.takeTurn(c.Request()); err != nil {
 			return err
@@ -48,18 +48,4 @@ func (s *Server) takeTurn(r *http.Request) error {
 	case <-r.Context().Done():
 		return r.Context().Err()
 	}
-}
-
-// receive reads the body of a write into memory, as much as is allowed.
-func (s *Server) receive(c echo.Context) error {
-	r := c.Request()
-	if r.Body == nil || r.Body == http.NoBody || r.Method == http.MethodGet {
-		return nil
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, s.cfg.MaxBody))
-	if err != nil {
-		return &routingFault{status: http.StatusRequestEntityTooLarge, title: "Request Entity Too Large"}
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return nil
 }

@@ -36,6 +36,9 @@ func TestBusyServerSaysSo(t *testing.T) {
 	if a.status != 503 || a.header.Get("Retry-After") != "1" || faultText(a) != "The server is busy. Please try again." {
 		t.Errorf("got %d %s, Retry-After %q, want 503 and 1", a.status, a.body, a.header.Get("Retry-After"))
 	}
+	if a := f.do("GET", lbs+"?wait=1", ""); a.status != 503 {
+		t.Errorf("a list that pretends to wait: got %d, want 503", a.status)
+	}
 	close(slow.told)
 	if got := <-done; got != 201 {
 		t.Errorf("the request at work: got %d, want 201", got)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/url"
@@ -80,17 +81,24 @@ func (s *Server) authorize(who Identity, rule, projectID string) error {
 	return nil
 }
 
-// readBody reads the JSON body of a request; none is an empty slice.
-func (s *Server) readBody(c echo.Context) ([]byte, error) {
+// receive reads the body of a request, as much as is allowed, and leaves it to be read again.
+func (s *Server) receive(c echo.Context) ([]byte, error) {
 	r := c.Request()
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, s.cfg.MaxBody))
 	if err != nil {
 		return nil, &routingFault{status: http.StatusRequestEntityTooLarge, title: "Request Entity Too Large"}
 	}
-	if len(body) == 0 {
-		return nil, nil
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body, nil
+}
+
+// readBody reads the JSON body of a request; none is an empty slice.
+func (s *Server) readBody(c echo.Context) ([]byte, error) {
+	body, err := s.receive(c)
+	if err != nil || len(body) == 0 {
+		return nil, err
 	}
-	mime, _, _ := strings.Cut(r.Header.Get(echo.HeaderContentType), ";")
+	mime, _, _ := strings.Cut(c.Request().Header.Get(echo.HeaderContentType), ";")
 	switch strings.ToLower(strings.TrimSpace(mime)) {
 	case "application/json", "text/javascript", "application/javascript":
 		return body, nil

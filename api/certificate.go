@@ -15,7 +15,7 @@ import (
 
 // Certificates is what the API needs of the key manager. The first thing done with a reference is
 // to let the service read what the user of the token may read; an empty token (auth_strategy noauth
-// and testing) leaves that out. Reading itself is the service's. Methods may be called concurrently.
+// and testing, unless the client sends one) leaves that out. Reading itself is the service's. Methods may be called concurrently.
 type Certificates interface {
 	// CheckBundle tests that a reference leads to a certificate with its key. The error is an
 	// *UnreadableError or ErrNameless where users are told so; of any other they are told that the

@@ -1,13 +1,11 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -50,7 +48,6 @@ func (s *Server) once(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
 		claim := claimOf(callOf(c).who, r, keys[0], body)
 		answered, err := s.deps.Store.ClaimKey(r.Context(), claim, answerWithin, db.KeyLifetime)
 		if err != nil {

@@ -245,9 +245,12 @@ func (r *resource[M, In, Out]) unlessGoing(ctx context.Context, c *change, id st
 	if c.s.cfg.PendingChanges != db.AcceptPending || !errors.As(locked, &immutable) {
 		return locked
 	}
-	status, err := c.tx.StatusOf(ctx, r.kind, id)
-	if err != nil || status != db.PendingDelete {
-		return errors.Join(err, locked)
+	statuses, err := c.tx.Statuses(ctx, r.kind, []string{id})
+	if err != nil {
+		return err
+	}
+	if statuses[id] != db.PendingDelete {
+		return locked
 	}
 	return nil
 }

@@ -164,7 +164,7 @@ func (w *watch) tell(ctx context.Context) {
 	}
 	var statuses map[string]db.ProvisioningStatus
 	err := w.store.Read(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		statuses, err = tx.Statuses(ctx, slices.Collect(maps.Keys(asked)))
+		statuses, err = tx.Statuses(ctx, db.KindLoadBalancer, slices.Collect(maps.Keys(asked)))
 		return err
 	})
 	if err != nil {

@@ -130,17 +130,3 @@ func (tx *Tx) ListenersOfPool(ctx context.Context, poolID string) ([]string, err
 	byPool, err := tx.PoolListenerIDs(ctx, []string{poolID})
 	return byPool[poolID], err
 }
-
-// StatusOf reads the provisioning_status of a row of a kind that has one; "" when there is no such row.
-func (tx *Tx) StatusOf(ctx context.Context, kind Kind, id string) (ProvisioningStatus, error) {
-	table, ok := statusTables[kind]
-	if !ok {
-		return "", fmt.Errorf("a %s has no provisioning status", kind)
-	}
-	var status ProvisioningStatus
-	err := tx.db.WithContext(ctx).Table(table).Select("provisioning_status").Where("id = ?", id).Limit(1).Scan(&status).Error
-	if err != nil {
-		return "", fmt.Errorf("read status of %s %s: %w", kind, id, err)
-	}
-	return status, nil
-}

@@ -62,8 +62,12 @@ func (e *MarkerError) Error() string { return fmt.Sprintf("no row with the marke
 // List reads the rows of a resource in at most two queries (one when there is no marker).
 // The result is never nil. Errors: *UnknownColumnError, *MarkerError.
 func List[M any](ctx context.Context, tx *Tx, q ListQuery) ([]M, error) {
-	all := []M{}
-	return all, Batches(ctx, tx, q, 0, func(rows []M) error { all = rows; return nil })
+	var all []M
+	err := Batches(ctx, tx, q, 0, func(rows []M) error { all = rows; return nil })
+	if err != nil {
+		return []M{}, err
+	}
+	return all, nil
 }
 
 // Batches is List for results that are too big to hold: fn gets them in pieces of at most size
@@ -94,7 +98,7 @@ func Batches[M any](ctx context.Context, tx *Tx, q ListQuery, size int, fn func(
 			return err
 		}
 		left -= len(rows)
-		if n == 0 || len(rows) < n || left == 0 || keys == nil {
+		if n == 0 || len(rows) < n || left == 0 {
 			return nil
 		}
 		last, _ := l.table.PrimaryFields[0].ValueOf(ctx, reflect.ValueOf(&rows[n-1]).Elem())

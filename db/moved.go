@@ -34,15 +34,19 @@ func (b *broadcast) announce() {
 // load balancer. Take it before looking at the status. Commits of other processes close nothing: waiters must also poll.
 func (s *Store) Moved() <-chan struct{} { return s.moved.wait() }
 
-// Statuses returns the provisioning statuses of load balancers by id; those that are absent are missing.
-func (tx *Tx) Statuses(ctx context.Context, lbIDs []string) (map[string]ProvisioningStatus, error) {
-	out := make(map[string]ProvisioningStatus, len(lbIDs))
-	err := chunked(lbIDs, func(ids []string) error {
+// Statuses returns the provisioning statuses of rows of a kind that has one, by id; those that are absent are missing.
+func (tx *Tx) Statuses(ctx context.Context, kind Kind, ids []string) (map[string]ProvisioningStatus, error) {
+	table, ok := statusTables[kind]
+	if !ok {
+		return nil, fmt.Errorf("a %s has no provisioning status", kind)
+	}
+	out := make(map[string]ProvisioningStatus, len(ids))
+	err := chunked(ids, func(ids []string) error {
 		var rows []struct {
 			ID                 string
 			ProvisioningStatus ProvisioningStatus
 		}
-		err := tx.db.WithContext(ctx).Model(&LoadBalancer{}).Select("id, provisioning_status").
+		err := tx.db.WithContext(ctx).Table(table).Select("id, provisioning_status").
 			Where("id IN ?", ids).Scan(&rows).Error
 		for _, r := range rows {
 			out[r.ID] = r.ProvisioningStatus
@@ -50,7 +54,7 @@ func (tx *Tx) Statuses(ctx context.Context, lbIDs []string) (map[string]Provisio
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read statuses of load balancers: %w", err)
+		return nil, fmt.Errorf("read statuses of %s rows: %w", kind, err)
 	}
 	return out, nil
 }

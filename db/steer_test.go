@@ -53,7 +53,7 @@ func (s *steered) idle(when string) {
 func (s *steered) status(want db.ProvisioningStatus) {
 	s.t.Helper()
 	s.see(func(ctx context.Context, tx *db.Tx) error {
-		got, err := tx.Statuses(ctx, []string{s.lb.ID})
+		got, err := tx.Statuses(ctx, db.KindLoadBalancer, []string{s.lb.ID})
 		if err == nil && got[s.lb.ID] != want {
 			s.t.Errorf("got status %s, want %s", got[s.lb.ID], want)
 		}
