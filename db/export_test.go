@@ -38,7 +38,7 @@ func ParseURL(raw string) (string, error) {
 
 // OnRead calls fn for every query of reading transactions from now on.
 func (s *Store) OnRead(fn func()) error {
-	return s.read.Callback().Query().After("gorm:query").Register("count", func(*gorm.DB) { fn() })
+	return s.read.Callback().Row().After("gorm:row").Register("count", func(*gorm.DB) { fn() })
 }
 
 // DoWithoutSkipLocked makes a store claim as on an engine without SKIP LOCKED.

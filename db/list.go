@@ -2,11 +2,9 @@ package db
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 
-	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
 
@@ -154,8 +152,8 @@ func listed[M any](ctx context.Context, l *lister, where []clause.Expression, ke
 	if limit > 0 {
 		g = g.Limit(limit)
 	}
-	rows := []M{}
-	if err := g.Find(&rows).Error; err != nil {
+	rows, err := scanned[M](ctx, g)
+	if err != nil {
 		return nil, fmt.Errorf("list %s rows: %w", resourceOf[M](), err)
 	}
 	return rows, nil
@@ -171,13 +169,5 @@ func Live[M any](ctx context.Context, tx *Tx, id string) (*M, error) {
 	for _, c := range l.live() {
 		g = g.Where(c)
 	}
-	row := new(M)
-	err = g.Take(row).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, &NotFoundError{Resource: resourceOf[M](), ID: id}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s %s: %w", resourceOf[M](), id, err)
-	}
-	return row, nil
+	return only[M](ctx, g, id)
 }

@@ -3,8 +3,6 @@ package db
 import (
 	"context"
 	"fmt"
-
-	"gorm.io/gorm"
 )
 
 // The loaders below read what belongs to many rows at once, in one query per started
@@ -126,7 +124,7 @@ func many[M, V any](ctx context.Context, tx *Tx, column, order string, ids []str
 ) (map[string][]V, error) {
 	out := map[string][]V{}
 	return out, chunked(ids, func(ids []string) error {
-		rows, err := gorm.G[M](tx.db).Where(column+" IN ?", ids).Order(order).Find(ctx)
+		rows, err := scanned[M](ctx, tx.db.Model(new(M)).Where(column+" IN ?", ids).Order(order))
 		if err != nil {
 			return fmt.Errorf("read %s rows: %w", resourceOf[M](), err)
 		}

@@ -38,20 +38,24 @@ func take[M any](ctx context.Context, g *gorm.DB, id string) (*M, error) {
 		return nil, err
 	}
 	key := clause.Eq{Column: clause.Column{Table: table.Table, Name: table.PrimaryFieldDBNames[0]}, Value: id}
-	row := new(M)
-	err = g.WithContext(ctx).Where(key).Take(row).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	return only[M](ctx, g.Where(key), id)
+}
+
+// only reads the one row that a query finds by its id.
+func only[M any](ctx context.Context, g *gorm.DB, id string) (*M, error) {
+	rows, err := scanned[M](ctx, g.Model(new(M)).Limit(1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read %s %s: %w", resourceOf[M](), id, err)
+	case len(rows) == 0:
 		return nil, &NotFoundError{Resource: resourceOf[M](), ID: id}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s %s: %w", resourceOf[M](), id, err)
-	}
-	return row, nil
+	return &rows[0], nil
 }
 
 // Where reads the rows matching a gorm condition, in no promised order.
 func Where[M any](ctx context.Context, tx *Tx, query string, args ...any) ([]M, error) {
-	rows, err := gorm.G[M](tx.db).Where(query, inUTC(args)...).Find(ctx)
+	rows, err := scanned[M](ctx, tx.db.Model(new(M)).Where(query, inUTC(args)...))
 	if err != nil {
 		return nil, fmt.Errorf("read %s rows: %w", resourceOf[M](), err)
 	}
