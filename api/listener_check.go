@@ -236,11 +236,10 @@ func (c *change) checkCIDRs(ctx context.Context, cidrs []string) error {
 
 // vipAddresses are the addresses of the load balancer, the primary one first.
 func (c *change) vipAddresses(ctx context.Context) ([]string, error) {
-	id := []string{c.lb.ID}
-	var err error
-	vips, more := load(ctx, &err, c.tx.VIPs, id), load(ctx, &err, c.tx.AdditionalVIPs, id)
-	addresses := []string{deref(vips[c.lb.ID].IPAddress)}
-	for _, v := range more[c.lb.ID] {
+	all, err := c.tx.VIPs(ctx, []string{c.lb.ID})
+	vips := all[c.lb.ID]
+	addresses := []string{deref(vips.IPAddress)}
+	for _, v := range vips.Additional {
 		addresses = append(addresses, deref(v.IPAddress))
 	}
 	return addresses, err

@@ -109,8 +109,7 @@ func viewLoadBalancers(ctx context.Context, tx *db.Tx, rows []db.LoadBalancer) (
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	var err error
-	vips, more := load(ctx, &err, tx.VIPs, ids), load(ctx, &err, tx.AdditionalVIPs, ids)
+	vips, err := tx.VIPs(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +127,7 @@ func viewLoadBalancers(ctx context.Context, tx *db.Tx, rows []db.LoadBalancer) (
 			CreatedAt: stampOf(lb.CreatedAt), UpdatedAt: stampOf(lb.UpdatedAt),
 			VIPAddress: vip.IPAddress, VIPPortID: vip.PortID, VIPSubnetID: vip.SubnetID,
 			VIPNetworkID: vip.NetworkID, VIPQoSPolicyID: vip.QoSPolicyID, VIPVNICType: vip.VNICType,
-			VIPSGIDs: orEmpty(lists.Of(lb.ID, db.ListSecurityGroups)), AdditionalVIPs: viewAdditionalVIPs(more[lb.ID]),
+			VIPSGIDs: orEmpty(lists.Of(lb.ID, db.ListSecurityGroups)), AdditionalVIPs: viewAdditionalVIPs(vip.Additional),
 			Listeners: refs(lists.Of(lb.ID, db.ListListeners)...), Pools: refs(lists.Of(lb.ID, db.ListPools)...),
 			Provider: db.ProviderOctavia, FlavorID: lb.FlavorID, AvailabilityZone: lb.AvailabilityZone,
 			Tags: orEmpty(lists.Of(lb.ID, db.ListTags)),

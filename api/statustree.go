@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -59,11 +60,11 @@ func (s *Server) statusTree(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		tree, err := tx.Tree(ctx, lb.ID)
+		nodes, err := tx.StatusNodes(ctx, lb.ID)
 		if err != nil {
 			return err
 		}
-		out = statusOf(tree)
+		out = statusOf(lb, nodes)
 		return nil
 	})
 	if err != nil {
@@ -72,65 +73,75 @@ func (s *Server) statusTree(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]statusesOut{"statuses": {out}})
 }
 
-func statusOf(t *db.Tree) loadBalancerStatus {
-	pools := map[string]*db.PoolTree{}
-	for i := range t.Pools {
-		pools[t.Pools[i].ID] = &t.Pools[i]
-	}
-	lb := &t.LoadBalancer
+// statusOf puts together what a load balancer's listeners use: pools that none uses are not shown.
+func statusOf(lb *db.LoadBalancer, nodes []db.StatusNode) loadBalancerStatus {
 	out := loadBalancerStatus{
 		statusNode: statusNode{lb.ID, deref(lb.Name), lb.OperatingStatus, lb.ProvisioningStatus},
 		Listeners:  []listenerStatus{},
 	}
-	for i := range t.Listeners {
-		l := &t.Listeners[i]
-		node := listenerStatus{
-			statusNode: statusNode{l.ID, deref(l.Name), l.OperatingStatus, l.ProvisioningStatus},
-			Pools:      []poolStatus{},
+	pools := poolStatuses(nodes)
+	uses := poolsInUse(nodes)
+	for i := range nodes {
+		if nodes[i].Kind != string(db.KindListener) {
+			continue
 		}
-		for _, id := range poolsOf(l) {
+		l := listenerStatus{statusNode: statusNodeOf(&nodes[i]), Pools: []poolStatus{}}
+		for _, id := range uses[l.ID] {
 			if p := pools[id]; p != nil {
-				node.Pools = append(node.Pools, statusOfPool(p))
+				l.Pools = append(l.Pools, *p)
 			}
 		}
-		out.Listeners = append(out.Listeners, node)
+		out.Listeners = append(out.Listeners, l)
 	}
 	return out
 }
 
-// poolsOf are the pools that a listener uses: its default pool, then those that enabled
-// policies with rules redirect to, each once.
-func poolsOf(l *db.ListenerTree) []string {
-	var ids []string
-	seen := map[string]bool{}
-	add := func(id *string) {
-		if id != nil && !seen[*id] {
-			seen[*id] = true
-			ids = append(ids, *id)
-		}
-	}
-	add(l.DefaultPoolID)
-	for i := range l.Policies {
-		if p := &l.Policies[i]; p.Enabled && len(p.Rules) > 0 {
-			add(p.RedirectPoolID)
-		}
-	}
-	return ids
+func statusNodeOf(n *db.StatusNode) statusNode {
+	return statusNode{n.ID, deref(n.Name), n.OperatingStatus, n.ProvisioningStatus}
 }
 
-func statusOfPool(p *db.PoolTree) poolStatus {
-	out := poolStatus{
-		statusNode: statusNode{p.ID, deref(p.Name), p.OperatingStatus, p.ProvisioningStatus},
-		Members:    []memberStatus{},
+// poolStatuses are the pools by their ids.
+func poolStatuses(nodes []db.StatusNode) map[string]*poolStatus {
+	pools := map[string]*poolStatus{}
+	for i := range nodes {
+		if nodes[i].Kind == string(db.KindPool) {
+			pools[nodes[i].ID] = &poolStatus{statusNode: statusNodeOf(&nodes[i]), Members: []memberStatus{}}
+		}
 	}
-	if m := p.Monitor; m != nil {
-		out.Monitor = &monitorStatus{statusNode{m.ID, deref(m.Name), m.OperatingStatus, m.ProvisioningStatus}, m.Type}
+	for i := range nodes {
+		n := &nodes[i]
+		p := pools[n.OwnerID]
+		if p == nil {
+			continue
+		}
+		switch n.Kind {
+		case string(db.KindHealthMonitor):
+			p.Monitor = &monitorStatus{statusNodeOf(n), deref(n.Text)}
+		case string(db.KindMember):
+			p.Members = append(p.Members, memberStatus{statusNodeOf(n), n.Text, n.Port})
+		}
 	}
-	for i := range p.Members {
-		m := &p.Members[i]
-		out.Members = append(out.Members, memberStatus{
-			statusNode{m.ID, deref(m.Name), m.OperatingStatus, m.ProvisioningStatus}, m.IPAddress, m.ProtocolPort,
-		})
+	return pools
+}
+
+// poolsInUse are the ids of the pools that each listener uses: its default pool, then those that policies redirect to,
+// each once.
+func poolsInUse(nodes []db.StatusNode) map[string][]string {
+	uses := map[string][]string{}
+	add := func(listenerID string, pool *string) {
+		if pool != nil && !slices.Contains(uses[listenerID], *pool) {
+			uses[listenerID] = append(uses[listenerID], *pool)
+		}
 	}
-	return out
+	for i := range nodes {
+		if nodes[i].Kind == string(db.KindListener) {
+			add(nodes[i].ID, nodes[i].Text)
+		}
+	}
+	for i := range nodes {
+		if nodes[i].Kind == string(db.KindL7Policy) {
+			add(nodes[i].OwnerID, nodes[i].Text)
+		}
+	}
+	return uses
 }

@@ -12,15 +12,42 @@ import (
 // inChunk bounds an IN list; SQLite and PostgreSQL limit the parameters of a statement.
 const inChunk = 1000
 
-// VIPs returns the VIP row of each load balancer.
-func (tx *Tx) VIPs(ctx context.Context, lbIDs []string) (map[string]VIP, error) {
-	return one(ctx, tx, "load_balancer_id", lbIDs, func(v *VIP) string { return v.LoadBalancerID })
+// VIPs are the VIP of a load balancer and its additional ones, by subnet id.
+type VIPs struct {
+	VIP
+	Additional []AdditionalVIP
 }
 
-// AdditionalVIPs returns the additional VIPs of each load balancer, by subnet id.
-func (tx *Tx) AdditionalVIPs(ctx context.Context, lbIDs []string) (map[string][]AdditionalVIP, error) {
-	return many(ctx, tx, "load_balancer_id", "subnet_id", lbIDs,
-		func(v *AdditionalVIP) (string, AdditionalVIP) { return v.LoadBalancerID, *v })
+// vipRow is a row of vip or of additional_vip.
+type vipRow struct {
+	VIP
+	Additional bool `gorm:"column:additional"`
+}
+
+// VIPs returns the VIPs of each load balancer.
+func (tx *Tx) VIPs(ctx context.Context, lbIDs []string) (map[string]VIPs, error) {
+	const query = `SELECT load_balancer_id, ip_address, port_id, subnet_id, network_id, qos_policy_id, octavia_owned, vnic_type,
+0 AS additional FROM vip WHERE load_balancer_id IN ? UNION ALL SELECT load_balancer_id, ip_address, port_id, subnet_id, network_id,
+NULL, NULL, '', 1 FROM additional_vip WHERE load_balancer_id IN ? ORDER BY additional, subnet_id`
+	out := map[string]VIPs{}
+	return out, chunked(lbIDs, func(ids []string) error {
+		rows, err := scanned[vipRow](ctx, tx.db.Raw(query, ids, ids))
+		if err != nil {
+			return fmt.Errorf("read VIPs: %w", err)
+		}
+		for _, r := range rows {
+			v := out[r.LoadBalancerID]
+			if r.Additional {
+				v.Additional = append(v.Additional, AdditionalVIP{
+					LoadBalancerID: r.LoadBalancerID, IPAddress: r.IPAddress, PortID: r.PortID, SubnetID: deref(r.SubnetID), NetworkID: r.NetworkID,
+				})
+			} else {
+				v.VIP = r.VIP
+			}
+			out[r.LoadBalancerID] = v
+		}
+		return nil
+	})
 }
 
 // Members returns the members of each pool.
