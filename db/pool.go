@@ -35,6 +35,7 @@ func openPools(ctx context.Context, d *dsn, cfg Config) (write, read *gorm.DB, e
 	read, err = openPool(ctx, d, cfg, readers, session{
 		sqlite: "_query_only=1",
 		mysql:  "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+		reads:  true,
 	})
 	if err != nil {
 		if pool, e := write.DB(); e == nil {
@@ -49,6 +50,7 @@ func openPools(ctx context.Context, d *dsn, cfg Config) (write, read *gorm.DB, e
 type session struct {
 	sqlite string // options of the driver
 	mysql  string // first statement; what it sets has other names as a variable in each version
+	reads  bool   // its transactions only read
 }
 
 // openPool opens one pool and reaches the server.
@@ -96,6 +98,9 @@ func sqlPool(d *dsn, set session) (*sql.DB, error) {
 		connector, err := mysqldriver.NewConnector(d.mysql)
 		if err != nil {
 			return nil, err
+		}
+		if set.reads {
+			return sql.OpenDB(&implicit{&preparing{connector, set.mysql}}), nil
 		}
 		return sql.OpenDB(&preparing{connector, set.mysql}), nil
 	case enginePostgres:
