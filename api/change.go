@@ -42,15 +42,11 @@ func (s *Server) change(ctx context.Context, who Identity, at place, fn func(con
 
 // begin tests that the load balancer may be changed and makes it pending.
 func (c *change) begin(ctx context.Context) error {
-	lb, err := c.tx.BeginChange(ctx, c.lb.ID, c.s.cfg.PendingChanges)
+	err := c.tx.ChangeLocked(ctx, c.lb, c.s.cfg.PendingChanges)
 	if isAbsent(err) { // what is DELETED is locked for children that name it
 		return &db.ImmutableError{Resource: string(db.KindLoadBalancer), ID: c.lb.ID, Status: db.Deleted}
 	}
-	if err != nil {
-		return err
-	}
-	c.lb = lb
-	return nil
+	return err
 }
 
 // take counts new objects against the project's quota; without authentication nothing counts.

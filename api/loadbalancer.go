@@ -231,7 +231,7 @@ func (c *change) deleteLoadBalancer(ctx context.Context, cascade bool) error {
 	if len(children) > 0 && !cascade {
 		return Invalid("Cannot delete Load Balancer " + c.lb.ID + " - it has children")
 	}
-	if _, _, err := c.tx.BeginDelete(ctx, c.lb.ID, c.s.cfg.PendingChanges); err != nil {
+	if err := c.tx.DeleteLocked(ctx, c.lb, c.s.cfg.PendingChanges); err != nil {
 		return stateFault(err)
 	}
 	return c.emit(ctx, db.KindLoadBalancer, c.lb.ID, "Delete")

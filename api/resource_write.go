@@ -100,7 +100,7 @@ func (r *resource[M, In, Out]) finish(ctx context.Context, c *change, id, verb s
 	if err := c.emit(ctx, r.kind, id, verb); err != nil {
 		return nil, err
 	}
-	row, err := db.Get[M](ctx, c.tx, id)
+	row, err := r.current(ctx, c, id)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func (r *resource[M, In, Out]) putAll(c echo.Context) error {
 
 // apply is the transaction of a PUT.
 func (r *resource[M, In, Out]) apply(ctx context.Context, c *change, id string, in *In) ([]Out, error) {
-	row, err := db.Live[M](ctx, c.tx, id)
+	row, err := r.current(ctx, c, id)
 	if err != nil {
 		return nil, err
 	}
@@ -157,29 +157,35 @@ func (r *resource[M, In, Out]) apply(ctx context.Context, c *change, id string, 
 	if err != nil {
 		return nil, err
 	}
-	if err := c.begin(ctx); err != nil {
-		return nil, r.lockFault(err)
-	}
-	if err := db.Update(ctx, c.tx, row, columns...); err != nil {
+	if err := r.write(ctx, c, row, columns); err != nil {
 		return nil, err
-	}
-	if r.kind != db.KindLoadBalancer { // whose status begin has set
-		if err := c.mark(ctx, r.marks(row)); err != nil {
-			return nil, err
-		}
-		if err := c.tx.MarkPending(ctx, r.kind, db.PendingUpdate, id); err != nil {
-			return nil, err
-		}
 	}
 	return r.finish(ctx, c, id, "Update")
 }
 
-// lockFault words a lock of the load balancer for calls on the load balancer itself.
-func (r *resource[M, In, Out]) lockFault(err error) error {
+// write stores the columns of a row that a PUT changed, and makes pending what the change concerns.
+func (r *resource[M, In, Out]) write(ctx context.Context, c *change, row *M, columns []string) error {
 	if r.kind == db.KindLoadBalancer {
-		return stateFault(err)
+		return stateFault(c.tx.ChangeLocked(ctx, c.lb, c.s.cfg.PendingChanges, columns...))
 	}
-	return err
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	if err := db.Update(ctx, c.tx, row, columns...); err != nil {
+		return err
+	}
+	if err := c.mark(ctx, r.marks(row)); err != nil {
+		return err
+	}
+	return c.tx.MarkPending(ctx, r.kind, db.PendingUpdate, r.id(row))
+}
+
+// current reads a row as it is now. The load balancer's own is known: it is locked.
+func (r *resource[M, In, Out]) current(ctx context.Context, c *change, id string) (*M, error) {
+	if lb, ok := any(c.lb).(*M); ok && c.lb.ProvisioningStatus != db.Deleted {
+		return lb, nil
+	}
+	return db.Live[M](ctx, c.tx, id)
 }
 
 // locateRow finds the row that a path names, and its load balancer.
@@ -191,6 +197,10 @@ func (r *resource[M, In, Out]) locateRow(c echo.Context, action string) (*M, pla
 			return err
 		}
 		at.projectID = r.project(row)
+		if r.kind == db.KindLoadBalancer {
+			at.lbID = r.id(row)
+			return nil
+		}
 		at.lbID, err = tx.LoadBalancerOf(ctx, r.kind, r.id(row))
 		return err
 	})

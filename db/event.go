@@ -43,26 +43,41 @@ func (tx *Tx) Emit(ctx context.Context, e Event) error {
 func (tx *Tx) emit(ctx context.Context, e Event) error {
 	g := tx.db.WithContext(ctx)
 	e.Message = clip(e.Message)
-	var newest []Event
-	err := g.Where("load_balancer_id = ? AND object_kind = ? AND object_id = ?", e.LoadBalancerID, e.ObjectKind, e.ObjectID).
-		Order("id DESC").Limit(1).Find(&newest).Error
+	// One query for both: the object's newest event, and the one that a further event leaves no room for.
+	const query = `SELECT * FROM (SELECT id, reason, message, 1 AS count FROM ottavino_event
+WHERE load_balancer_id = ? AND object_kind = ? AND object_id = ? ORDER BY id DESC LIMIT 1) AS newest
+UNION ALL SELECT * FROM (SELECT id, '' AS reason, '' AS message, 0 AS count FROM ottavino_event WHERE load_balancer_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?) AS surplus`
+	found, err := scanned[Event](ctx, tx.db.Raw(query, e.LoadBalancerID, e.ObjectKind, e.ObjectID, e.LoadBalancerID, keepEvents-1))
 	if err != nil {
 		return err
 	}
-	if len(newest) == 1 && newest[0].Reason == e.Reason && newest[0].Message == e.Message {
-		return g.Model(&Event{}).Where("id = ?", newest[0].ID).UpdateColumns(map[string]any{
-			"count": gorm.Expr("count + 1"), "last_at": tx.Now(), "request_id": e.RequestID,
-		}).Error
+	var surplus int64
+	for _, f := range found {
+		switch {
+		case f.Count == 0:
+			surplus = f.ID
+		case f.Reason == e.Reason && f.Message == e.Message:
+			return g.Model(&Event{}).Where("id = ?", f.ID).UpdateColumns(map[string]any{
+				"count": gorm.Expr("count + 1"), "last_at": tx.Now(), "request_id": e.RequestID,
+			}).Error
+		}
 	}
+	if err := tx.insertEvent(ctx, e); err != nil || surplus == 0 {
+		return err
+	}
+	return g.Where("load_balancer_id = ? AND id <= ?", e.LoadBalancerID, surplus).Delete(&Event{}).Error
+}
+
+// EmitFirst is Emit for a load balancer that is new and has no events.
+func (tx *Tx) EmitFirst(ctx context.Context, e Event) error {
+	e.Message = clip(e.Message)
+	if err := tx.insertEvent(ctx, e); err != nil {
+		return fmt.Errorf("record event %s of %s %s: %w", e.Reason, e.ObjectKind, e.ObjectID, err)
+	}
+	return nil
+}
+
+func (tx *Tx) insertEvent(ctx context.Context, e Event) error {
 	e.ID, e.Count, e.FirstAt, e.LastAt = 0, 1, tx.Now(), tx.Now()
-	if err := g.Create(&e).Error; err != nil {
-		return err
-	}
-	var surplus []int64
-	err = g.Model(&Event{}).Where("load_balancer_id = ?", e.LoadBalancerID).
-		Order("id DESC").Offset(keepEvents).Limit(1).Pluck("id", &surplus).Error
-	if err != nil || len(surplus) == 0 {
-		return err
-	}
-	return g.Where("load_balancer_id = ? AND id <= ?", e.LoadBalancerID, surplus[0]).Delete(&Event{}).Error
+	return tx.db.WithContext(ctx).Create(&e).Error
 }

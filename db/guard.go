@@ -38,16 +38,27 @@ var (
 // *ImmutableError; DELETED or absent: *NotFoundError), sets it PENDING_UPDATE (a load balancer still
 // PENDING_CREATE keeps that status), and raises its work generation.
 func (tx *Tx) BeginChange(ctx context.Context, lbID string, mode Pending) (*LoadBalancer, error) {
-	lb, err := tx.lockMutable(ctx, lbID, changeable[mode])
+	lb, err := Lock[LoadBalancer](ctx, tx, lbID)
 	if err != nil {
 		return nil, err
 	}
-	return lb, tx.pend(ctx, lb, PendingUpdate)
+	return lb, tx.ChangeLocked(ctx, lb, mode)
+}
+
+// ChangeLocked is BeginChange for a row that the transaction has locked and read. The named columns of it are written, too.
+func (tx *Tx) ChangeLocked(ctx context.Context, lb *LoadBalancer, mode Pending, columns ...string) error {
+	if err := mutable(lb, changeable[mode]); err != nil {
+		return err
+	}
+	return tx.pend(ctx, lb, PendingUpdate, columns...)
 }
 
 // BeginFailover is BeginChange for a failover, which upstream also allows in ERROR.
 func (tx *Tx) BeginFailover(ctx context.Context, lbID string, mode Pending) (*LoadBalancer, error) {
-	lb, err := tx.lockMutable(ctx, lbID, failable[mode])
+	lb, err := Lock[LoadBalancer](ctx, tx, lbID)
+	if err == nil {
+		err = mutable(lb, failable[mode])
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -58,39 +69,45 @@ func (tx *Tx) BeginFailover(ctx context.Context, lbID string, mode Pending) (*Lo
 // Deletable are ACTIVE and ERROR; with AcceptPending every status. Already PENDING_DELETE:
 // with AcceptPending nil error and again=true.
 func (tx *Tx) BeginDelete(ctx context.Context, lbID string, mode Pending) (lb *LoadBalancer, again bool, err error) {
-	lb, err = tx.lockMutable(ctx, lbID, deletable[mode])
-	if err != nil {
+	if lb, err = Lock[LoadBalancer](ctx, tx, lbID); err != nil {
 		return nil, false, err
 	}
 	again = lb.ProvisioningStatus == PendingDelete
-	return lb, again, tx.pend(ctx, lb, PendingDelete)
+	return lb, again, tx.DeleteLocked(ctx, lb, mode)
 }
 
-func (tx *Tx) lockMutable(ctx context.Context, lbID string, allowed []ProvisioningStatus) (*LoadBalancer, error) {
-	lb, err := Lock[LoadBalancer](ctx, tx, lbID)
-	switch {
-	case err != nil:
-		return nil, err
-	case lb.ProvisioningStatus == Deleted:
-		return nil, &NotFoundError{Resource: string(KindLoadBalancer), ID: lbID}
-	case !slices.Contains(allowed, lb.ProvisioningStatus):
-		return nil, &ImmutableError{Resource: string(KindLoadBalancer), ID: lbID, Status: lb.ProvisioningStatus}
+// DeleteLocked is BeginDelete for a row that the transaction has locked and read.
+func (tx *Tx) DeleteLocked(ctx context.Context, lb *LoadBalancer, mode Pending) error {
+	if err := mutable(lb, deletable[mode]); err != nil {
+		return err
 	}
-	return lb, nil
+	return tx.pend(ctx, lb, PendingDelete)
 }
 
-// pend sets a locked load balancer's pending status and makes its work due, if it is ours.
-func (tx *Tx) pend(ctx context.Context, lb *LoadBalancer, status ProvisioningStatus) error {
+// mutable tests the status of a load balancer.
+func mutable(lb *LoadBalancer, allowed []ProvisioningStatus) error {
+	switch {
+	case lb.ProvisioningStatus == Deleted:
+		return &NotFoundError{Resource: string(KindLoadBalancer), ID: lb.ID}
+	case !slices.Contains(allowed, lb.ProvisioningStatus):
+		return &ImmutableError{Resource: string(KindLoadBalancer), ID: lb.ID, Status: lb.ProvisioningStatus}
+	}
+	return nil
+}
+
+// pend sets a locked load balancer's pending status, writes what else is named and makes its work due, if it is ours.
+func (tx *Tx) pend(ctx context.Context, lb *LoadBalancer, status ProvisioningStatus, columns ...string) error {
 	if lb.HasAmphorae() {
 		if err := tx.Touch(ctx, lb.ID); err != nil {
 			return err
 		}
 	}
-	if lb.ProvisioningStatus == PendingCreate && status == PendingUpdate || lb.ProvisioningStatus == status {
-		return nil
+	stays := lb.ProvisioningStatus == status || lb.ProvisioningStatus == PendingCreate && status == PendingUpdate
+	if !stays {
+		lb.ProvisioningStatus = status
+		columns = append(columns, "provisioning_status")
 	}
-	lb.ProvisioningStatus = status
-	return Update(ctx, tx, lb, "provisioning_status")
+	return Update(ctx, tx, lb, columns...)
 }
 
 // statusTables are the tables of the kinds that have a provisioning_status.

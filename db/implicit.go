@@ -42,7 +42,9 @@ type mysqlConn interface {
 type implicitConn struct{ mysqlConn }
 
 // BeginTx implements driver.ConnBeginTx.
-func (c implicitConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) { return implicitTx{c.mysqlConn}, nil }
+func (c implicitConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
+	return implicitTx{c.mysqlConn}, nil
+}
 
 type implicitTx struct{ conn mysqlConn }
 

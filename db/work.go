@@ -52,19 +52,8 @@ const maxText = 8 << 10
 // The commit of this transaction wakes local workers (see Store.Wake). The row gets the
 // request id that WithRequestID put into ctx.
 func (tx *Tx) Touch(ctx context.Context, lbID string) error {
-	if err := tx.due(ctx, lbID, tx.millis(), touched); err != nil {
-		return err
-	}
-	request, ok := ctx.Value(requestKey{}).(string)
-	if !ok {
-		return nil
-	}
-	err := tx.db.WithContext(ctx).Model(&Work{}).Where("load_balancer_id = ?", lbID).
-		UpdateColumn("request_id", request).Error
-	if err != nil {
-		return fmt.Errorf("store request of load balancer %s: %w", lbID, err)
-	}
-	return nil
+	request, _ := ctx.Value(requestKey{}).(string)
+	return tx.due(ctx, lbID, tx.millis(), touched, request, request)
 }
 
 type requestKey struct{}
@@ -84,7 +73,7 @@ func (tx *Tx) Schedule(ctx context.Context, lbID string, at time.Time) error {
 // touched and scheduled bring run_after forward to the time that both arguments say, but not before a worker that was
 // fenced out is surely gone. MariaDB assigns from left to right: what is read comes before it is written.
 const (
-	touched = `UPDATE ottavino_work SET generation = generation + 1,
+	touched = `UPDATE ottavino_work SET generation = generation + 1, request_id = CASE WHEN ? = '' THEN request_id ELSE ? END,
 run_after = CASE WHEN run_after < ? THEN run_after WHEN not_before > ? THEN not_before ELSE ? END,
 cancelled = NULL WHERE load_balancer_id = ?`
 	scheduled = `UPDATE ottavino_work SET
@@ -92,12 +81,13 @@ run_after = CASE WHEN cancelled IS NOT NULL THEN NULL WHEN run_after < ? THEN ru
 WHEN not_before > ? THEN not_before ELSE ? END WHERE load_balancer_id = ?`
 )
 
-// due makes a load balancer's row due as the statement says, creating it.
-func (tx *Tx) due(ctx context.Context, lbID string, at time.Time, earlier string) error {
+// due makes a load balancer's row due as the statement says, creating it. Args come first in the statement.
+func (tx *Tx) due(ctx context.Context, lbID string, at time.Time, earlier string, args ...any) error {
 	g := tx.db.WithContext(ctx)
+	args = append(args, at, at, at, lbID)
 	// Update first: it takes one lock on a row that nearly always exists. An insert that
 	// finds the key taken also locks the gap before it on MariaDB.
-	update := g.Exec(earlier, at, at, at, lbID)
+	update := g.Exec(earlier, args...)
 	err := update.Error
 	if err == nil && update.RowsAffected == 0 {
 		row := Work{LoadBalancerID: lbID}
@@ -106,7 +96,7 @@ func (tx *Tx) due(ctx context.Context, lbID string, at time.Time, earlier string
 			DoUpdates: clause.Set{{Column: clause.Column{Name: "load_balancer_id"}, Value: lbID}},
 		}).Create(&row).Error
 		if err == nil {
-			err = g.Exec(earlier, at, at, at, lbID).Error
+			err = g.Exec(earlier, args...).Error
 		}
 	}
 	if err == nil && !at.After(tx.now()) {
