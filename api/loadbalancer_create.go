@@ -135,10 +135,11 @@ func (cr *creation) run(ctx context.Context) (*loadBalancerFull, error) {
 	}
 	store := cr.s.deps.Store
 	err := store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := cr.tryQuota(ctx, tx); err != nil {
+		// So that no port is made in vain; it is taken with the rows.
+		if err := cr.testQuota(ctx, tx); err != nil {
 			return err
 		}
-		return tx.Schedule(ctx, cr.id, tx.Now().Add(recordFor))
+		return tx.Record(ctx, cr.id, tx.Now().Add(recordFor))
 	})
 	if err != nil {
 		return nil, err
@@ -160,11 +161,11 @@ func (cr *creation) run(ctx context.Context) (*loadBalancerFull, error) {
 func (cr *creation) store(ctx context.Context, vip VIPResult) (*loadBalancerFull, error) {
 	var out *loadBalancerFull
 	err := cr.s.deps.Store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := cr.insert(ctx, tx, vip); err != nil {
+		lb, err := cr.insert(ctx, tx, vip)
+		if err != nil {
 			return err
 		}
-		var err error
-		if out, err = viewFull(ctx, tx, cr.id); err != nil {
+		if out, err = viewFull(ctx, tx, lb); err != nil {
 			return err
 		}
 		return cr.call.keep(ctx, tx, "loadbalancer", out)
@@ -181,15 +182,11 @@ func (cr *creation) noopVIP() VIPResult {
 	}
 }
 
-// tryQuota tests the quotas and gives back at once, so that no port is made in vain.
-func (cr *creation) tryQuota(ctx context.Context, tx *db.Tx) error {
-	c := &change{s: cr.s, tx: tx, projectID: cr.projectID}
-	for _, n := range []int{1, -1} {
-		if err := c.take(ctx, db.QuotaLoadBalancer, n); err != nil {
-			return err
-		}
+func (cr *creation) testQuota(ctx context.Context, tx *db.Tx) error {
+	if cr.s.cfg.AuthStrategy == AuthNoAuth {
+		return nil
 	}
-	return nil
+	return tx.TestQuota(ctx, cr.projectID, db.QuotaLoadBalancer, 1, cr.s.cfg.Quotas)
 }
 
 // undo removes the port of a load balancer that got no rows. When that fails too, the worker
@@ -207,31 +204,30 @@ func (cr *creation) undo(ctx context.Context, portID string) {
 	}
 }
 
-// insert writes all rows of a load balancer.
-func (cr *creation) insert(ctx context.Context, tx *db.Tx, vip VIPResult) error {
-	c := &change{s: cr.s, tx: tx, who: cr.who, projectID: cr.projectID}
+// insert writes all rows of a load balancer and returns its own.
+func (cr *creation) insert(ctx context.Context, tx *db.Tx, vip VIPResult) (*db.LoadBalancer, error) {
+	c := &change{s: cr.s, tx: tx, who: cr.who, projectID: cr.projectID, lb: cr.row()}
 	if err := c.take(ctx, db.QuotaLoadBalancer, 1); err != nil {
-		return err
+		return nil, err
 	}
-	c.lb = cr.row()
 	if err := db.Insert(ctx, tx, c.lb); err != nil {
-		return err
+		return nil, err
 	}
 	if err := cr.insertVIP(ctx, tx, vip); err != nil {
-		return err
+		return nil, err
 	}
 	if err := tx.SetTags(ctx, cr.id, cr.in.tags.value); err != nil {
-		return err
+		return nil, err
 	}
 	if err := cr.graph.insert(ctx, c); err != nil {
-		return err
+		return nil, err
 	}
 	if c.lb.HasAmphorae() {
 		if err := tx.Touch(ctx, cr.id); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return c.emit(ctx, db.KindLoadBalancer, cr.id, "Create")
+	return c.lb, c.emit(ctx, db.KindLoadBalancer, cr.id, "Create")
 }
 
 func (cr *creation) row() *db.LoadBalancer {

@@ -43,18 +43,17 @@ type monitorFull struct {
 	Pools none `json:"pools,omitempty"`
 }
 
-// viewFull reads a load balancer with all below it.
-func viewFull(ctx context.Context, tx *db.Tx, id string) (*loadBalancerFull, error) {
-	lb, err := db.Get[db.LoadBalancer](ctx, tx, id)
-	if err != nil {
-		return nil, err
-	}
+// viewFull reads all below a load balancer.
+func viewFull(ctx context.Context, tx *db.Tx, lb *db.LoadBalancer) (*loadBalancerFull, error) {
 	views, err := viewLoadBalancers(ctx, tx, []db.LoadBalancer{*lb})
 	if err != nil {
 		return nil, err
 	}
-	out := &loadBalancerFull{loadBalancerOut: views[0]}
-	below := db.ListQuery{Filters: []db.Filter{{Column: "load_balancer_id", Value: id}}}
+	out := &loadBalancerFull{loadBalancerOut: views[0], Listeners: []listenerFull{}, Pools: []poolFull{}}
+	if len(views[0].Listeners) == 0 && len(views[0].Pools) == 0 {
+		return out, nil
+	}
+	below := db.ListQuery{Filters: []db.Filter{{Column: "load_balancer_id", Value: lb.ID}}}
 	listeners, err := db.List[db.Listener](ctx, tx, below)
 	if err != nil {
 		return nil, err

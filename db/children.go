@@ -17,7 +17,8 @@ func (tx *Tx) SetTags(ctx context.Context, resourceID string, tags []string) err
 // SetTagsOf replaces the tags of many resources. Repeats are dropped.
 func (tx *Tx) SetTagsOf(ctx context.Context, tags map[string][]string) error {
 	ids := slices.Sorted(maps.Keys(tags))
-	err := chunked(ids, func(ids []string) error {
+	old := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return tx.fresh[id] })
+	err := chunked(old, func(ids []string) error {
 		_, err := DeleteWhere[Tag](ctx, tx, "resource_id IN ?", ids)
 		return err
 	})
@@ -63,8 +64,10 @@ func (tx *Tx) SetPersistence(ctx context.Context, poolID string, p *SessionPersi
 
 // replace makes the rows whose owner column is id be those of values.
 func replace[M any](ctx context.Context, tx *Tx, owner, id string, values []string, row func(string) M) error {
-	if _, err := DeleteWhere[M](ctx, tx, owner+" = ?", id); err != nil {
-		return err
+	if !tx.fresh[id] {
+		if _, err := DeleteWhere[M](ctx, tx, owner+" = ?", id); err != nil {
+			return err
+		}
 	}
 	rows := make([]M, 0, len(values))
 	seen := map[string]bool{}

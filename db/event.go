@@ -34,7 +34,12 @@ func (Event) TableName() string { return "ottavino_event" }
 // raises its count. At most 200 rows are kept per load balancer. ID, Count and the times are
 // set here.
 func (tx *Tx) Emit(ctx context.Context, e Event) error {
-	if err := tx.emit(ctx, e); err != nil {
+	e.Message = clip(e.Message)
+	emit := tx.emit
+	if tx.fresh[e.LoadBalancerID] {
+		emit = tx.insertEvent
+	}
+	if err := emit(ctx, e); err != nil {
 		return fmt.Errorf("record event %s of %s %s: %w", e.Reason, e.ObjectKind, e.ObjectID, err)
 	}
 	return nil
@@ -42,7 +47,6 @@ func (tx *Tx) Emit(ctx context.Context, e Event) error {
 
 func (tx *Tx) emit(ctx context.Context, e Event) error {
 	g := tx.db.WithContext(ctx)
-	e.Message = clip(e.Message)
 	// One query for both: the object's newest event, and the one that a further event leaves no room for.
 	const query = `SELECT * FROM (SELECT id, reason, message, 1 AS count FROM ottavino_event
 WHERE load_balancer_id = ? AND object_kind = ? AND object_id = ? ORDER BY id DESC LIMIT 1) AS newest
@@ -66,15 +70,6 @@ UNION ALL SELECT * FROM (SELECT id, '' AS reason, '' AS message, 0 AS count FROM
 		return err
 	}
 	return g.Where("load_balancer_id = ? AND id <= ?", e.LoadBalancerID, surplus).Delete(&Event{}).Error
-}
-
-// EmitFirst is Emit for a load balancer that is new and has no events.
-func (tx *Tx) EmitFirst(ctx context.Context, e Event) error {
-	e.Message = clip(e.Message)
-	if err := tx.insertEvent(ctx, e); err != nil {
-		return fmt.Errorf("record event %s of %s %s: %w", e.Reason, e.ObjectKind, e.ObjectID, err)
-	}
-	return nil
 }
 
 func (tx *Tx) insertEvent(ctx context.Context, e Event) error {

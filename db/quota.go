@@ -52,28 +52,19 @@ func (q *Quota) columns(r QuotaResource) (limit, used *int) {
 // and raises it by n; past the limit: *QuotaError. n may be negative to give back. Call it
 // before inserting what it counts.
 func (tx *Tx) TakeQuota(ctx context.Context, projectID string, r QuotaResource, n int, defaults QuotaDefaults) error {
+	if taken, err := tx.raiseQuota(ctx, projectID, r, n, defaults); taken || err != nil {
+		return err
+	}
 	row, err := tx.lockQuota(ctx, projectID)
 	if err != nil {
 		return err
 	}
-	limit, counter := row.columns(r)
-	used := 0
-	if counter != nil {
-		used = *counter
+	used, err := tx.usedQuota(ctx, row, r, n)
+	if err != nil {
+		return err
 	}
-	if n > 0 && used == 0 {
-		if used, err = tx.countQuota(ctx, projectID, r); err != nil {
-			return err
-		}
-	}
-	if n > 0 {
-		most, ok := defaults[r]
-		if limit != nil {
-			most, ok = *limit, true
-		}
-		if ok && most != unlimited && used+n > most {
-			return &QuotaError{Resource: r}
-		}
+	if row.exceeds(r, used, n, defaults) {
+		return &QuotaError{Resource: r}
 	}
 	used = max(used+n, 0)
 	err = tx.db.WithContext(ctx).Model(&Quota{}).Where("project_id = ?", projectID).
@@ -82,6 +73,65 @@ func (tx *Tx) TakeQuota(ctx context.Context, projectID string, r QuotaResource, 
 		return fmt.Errorf("count %s quota of project %s: %w", r, projectID, err)
 	}
 	return nil
+}
+
+// raiseQuota takes in one statement what a counter that need not be recounted has room for; false: it may still be there.
+func (tx *Tx) raiseQuota(ctx context.Context, projectID string, r QuotaResource, n int, defaults QuotaDefaults) (bool, error) {
+	if n <= 0 {
+		return false, nil
+	}
+	usual, ok := defaults[r]
+	if !ok {
+		usual = unlimited
+	}
+	counter, limit := "in_use_"+string(r), "COALESCE("+string(r)+", ?)"
+	raise := tx.db.WithContext(ctx).Exec("UPDATE quotas SET "+counter+" = "+counter+" + ? WHERE project_id = ? AND "+counter+" > 0 AND ("+
+		limit+" = ? OR "+counter+" + ? <= "+limit+")", n, projectID, usual, unlimited, n, usual)
+	if raise.Error != nil {
+		return false, fmt.Errorf("count %s quota of project %s: %w", r, projectID, raise.Error)
+	}
+	return raise.RowsAffected == 1, nil
+}
+
+// TestQuota is TakeQuota without taking: what it allows may be another's a moment later.
+func (tx *Tx) TestQuota(ctx context.Context, projectID string, r QuotaResource, n int, defaults QuotaDefaults) error {
+	row, err := Get[Quota](ctx, tx, projectID)
+	if isNotFound(err) {
+		row, err = &Quota{ProjectID: projectID}, nil
+	}
+	if err != nil {
+		return err
+	}
+	used, err := tx.usedQuota(ctx, row, r, n)
+	if err != nil {
+		return err
+	}
+	if row.exceeds(r, used, n, defaults) {
+		return &QuotaError{Resource: r}
+	}
+	return nil
+}
+
+// usedQuota is a counter, recounted if it may be wrong and n are to be taken.
+func (tx *Tx) usedQuota(ctx context.Context, row *Quota, r QuotaResource, n int) (int, error) {
+	_, counter := row.columns(r)
+	if counter != nil && (*counter > 0 || n <= 0) {
+		return *counter, nil
+	}
+	if n <= 0 {
+		return 0, nil
+	}
+	return tx.countQuota(ctx, row.ProjectID, r)
+}
+
+// exceeds says that n more are too many.
+func (q *Quota) exceeds(r QuotaResource, used, n int, defaults QuotaDefaults) bool {
+	limit, _ := q.columns(r)
+	most, ok := defaults[r]
+	if limit != nil {
+		most, ok = *limit, true
+	}
+	return n > 0 && ok && most != unlimited && used+n > most
 }
 
 // lockQuota locks a project's row, which it makes when it is not there.

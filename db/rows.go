@@ -73,7 +73,23 @@ func Insert[M any](ctx context.Context, tx *Tx, row *M) error {
 	if err := tx.db.WithContext(ctx).Create(row).Error; err != nil {
 		return writeError[M]("insert", table, err)
 	}
+	tx.inserted(ctx, table, reflect.ValueOf(row).Elem())
 	return nil
+}
+
+// inserted notes that a row is fresh, if it has an id of its own: some go by that of their owner.
+func (tx *Tx) inserted(ctx context.Context, table *schema.Schema, row reflect.Value) {
+	f := table.FieldsByDBName["id"]
+	if f == nil {
+		return
+	}
+	key, _ := f.ValueOf(ctx, row)
+	if id, ok := key.(string); ok {
+		if tx.fresh == nil {
+			tx.fresh = map[string]bool{}
+		}
+		tx.fresh[id] = true
+	}
 }
 
 // inInsert bounds the rows of one statement; engines limit its parameters.
@@ -92,6 +108,9 @@ func InsertAll[M any](ctx context.Context, tx *Tx, rows []M) error {
 		if err := tx.db.WithContext(ctx).Create(&some).Error; err != nil {
 			return writeError[M]("insert", table, err)
 		}
+	}
+	for i := range rows {
+		tx.inserted(ctx, table, reflect.ValueOf(&rows[i]).Elem())
 	}
 	return nil
 }

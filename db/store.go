@@ -167,6 +167,8 @@ type Tx struct {
 	now    func() time.Time
 	woke   bool // the commit makes work due
 	moved  bool // the commit changes the provisioning status of a load balancer
+	// fresh are the ids of the rows that this transaction has inserted: nothing belongs to them that it did not insert, too.
+	fresh map[string]bool
 
 	skipLocked bool
 }

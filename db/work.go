@@ -70,6 +70,12 @@ func (tx *Tx) Schedule(ctx context.Context, lbID string, at time.Time) error {
 	return tx.due(ctx, lbID, at.UTC().Truncate(time.Millisecond), scheduled)
 }
 
+// Record makes the row of a load balancer that has none, due at the given time.
+func (tx *Tx) Record(ctx context.Context, lbID string, at time.Time) error {
+	at = at.UTC().Truncate(time.Millisecond)
+	return Insert(ctx, tx, &Work{LoadBalancerID: lbID, RunAfter: &at})
+}
+
 // touched and scheduled bring run_after forward to the time that both arguments say, but not before a worker that was
 // fenced out is surely gone. MariaDB assigns from left to right: what is read comes before it is written.
 const (
