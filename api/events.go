@@ -26,7 +26,7 @@ type eventOut struct {
 func viewEvent(e *db.Event) eventOut {
 	return eventOut{
 		ID: strconv.FormatInt(e.ID, 10), ObjectType: e.ObjectKind, ObjectID: e.ObjectID, Type: e.Type, Reason: e.Reason,
-		Message: e.Message, RequestID: e.RequestID, Count: e.Count, FirstAt: stamp(e.FirstAt), LastAt: stamp(e.LastAt),
+		Message: e.Message, RequestID: e.RequestID, Count: e.Count, FirstAt: *stampOf(&e.FirstAt), LastAt: *stampOf(&e.LastAt),
 	}
 }
 

@@ -11,23 +11,17 @@ import (
 
 // stamp is a time as upstream shows it: UTC, without a zone, and with microseconds where the database keeps them
 // (MariaDB's columns do not). A nil *stamp is null.
-type stamp time.Time
-
-// MarshalJSON implements json.Marshaler.
-func (t stamp) MarshalJSON() ([]byte, error) {
-	at := time.Time(t).UTC().Truncate(time.Microsecond)
-	if at.Nanosecond() == 0 {
-		return []byte(at.Format(`"2006-01-02T15:04:05"`)), nil
-	}
-	return []byte(at.Format(`"2006-01-02T15:04:05.000000"`)), nil
-}
+type stamp string
 
 func stampOf(t *time.Time) *stamp {
 	if t == nil {
 		return nil
 	}
-	s := stamp(*t)
-	return &s
+	at, format := t.UTC().Truncate(time.Microsecond), "2006-01-02T15:04:05"
+	if at.Nanosecond() != 0 {
+		format += ".000000"
+	}
+	return new(stamp(at.Format(format)))
 }
 
 // nullable is a list that may be null; lists of other types never are.

@@ -23,7 +23,7 @@ func (i *implicit) Connect(ctx context.Context) (driver.Conn, error) {
 	if _, err := whole.ExecContext(ctx, "SET SESSION autocommit = 0", nil); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return implicitConn{whole}, nil
+	return &implicitConn{mysqlConn: whole}, nil
 }
 
 // mysqlConn is all that database/sql asks of a connection of the driver.
@@ -39,14 +39,29 @@ type mysqlConn interface {
 	driver.Validator
 }
 
-type implicitConn struct{ mysqlConn }
-
-// BeginTx implements driver.ConnBeginTx.
-func (c implicitConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
-	return implicitTx{c.mysqlConn}, nil
+type implicitConn struct {
+	mysqlConn
+	begun bool // a transaction is open
 }
 
-type implicitTx struct{ conn mysqlConn }
+// BeginTx implements driver.ConnBeginTx.
+func (c *implicitConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
+	return implicitTx{c}, nil
+}
+
+// QueryContext implements driver.QueryerContext.
+func (c *implicitConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.begun = true
+	return c.mysqlConn.QueryContext(ctx, query, args)
+}
+
+// PrepareContext implements driver.ConnPrepareContext.
+func (c *implicitConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	c.begun = true
+	return c.mysqlConn.PrepareContext(ctx, query)
+}
+
+type implicitTx struct{ conn *implicitConn }
 
 // Commit implements driver.Tx.
 func (t implicitTx) Commit() error { return t.end("COMMIT") }
@@ -55,6 +70,10 @@ func (t implicitTx) Commit() error { return t.end("COMMIT") }
 func (t implicitTx) Rollback() error { return t.end("ROLLBACK") }
 
 func (t implicitTx) end(statement string) error {
+	if !t.conn.begun {
+		return nil
+	}
+	t.conn.begun = false
 	_, err := t.conn.ExecContext(context.Background(), statement, nil)
 	return err
 }
