@@ -55,7 +55,7 @@ func TestReadSurvivesItsConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
 	killOthers(t, conn)
 	if err := look(); err != nil {
 		t.Errorf("read after the server closed the connection: got %v, want none", err)
@@ -68,21 +68,7 @@ func killOthers(t *testing.T, conn *sql.Conn) {
 	const others = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
 	killed := 0
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		rows, err := conn.QueryContext(t.Context(), others)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var ids []int64
-		for rows.Next() {
-			var id int64
-			if err := rows.Scan(&id); err != nil {
-				t.Fatal(err)
-			}
-			ids = append(ids, id)
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
-		}
+		ids := idsOf(t, conn, others)
 		if len(ids) == 0 {
 			if killed == 0 {
 				t.Fatal("there was no connection to end")
@@ -96,6 +82,26 @@ func killOthers(t *testing.T, conn *sql.Conn) {
 		}
 	}
 	t.Fatal("connections did not end")
+}
+
+func idsOf(t *testing.T, conn *sql.Conn, query string) (ids []int64) {
+	t.Helper()
+	rows, err := conn.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return ids
 }
 
 func TestStatusNodes(t *testing.T) {
