@@ -11,7 +11,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 EXEC := $(if $(SUDO),-exec '$(SUDO)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test race lint fmt generate check bench bench-api clean
+.PHONY: help deps build demo test race lint fmt generate check bench bench-api image image-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,13 @@ bench: build ## Measure ottavino in the sandbox, then run the benchmarks
 bench-api: build ## Compare the API with Debian's octavia-api, which it installs, on one MariaDB
 	@hack/install-deps octavia-api
 	$(GO) run ./bench/api -bin bin
+
+image: build ## Build the amphora image bin/amphora.qcow2
+	@hack/install-deps image
+	$(SUDO) amphora/image/build bin/amphora-agent bin/amphora.qcow2
+
+image-test: image ## Boot the image under qemu and use it as a controller does
+	$(GO) run ./amphora/image/boot bin/amphora.qcow2
 
 clean: ## Remove what was built
 	rm -rf bin

@@ -1,4 +1,5 @@
 // Command amphora-agent runs inside an amphora: it serves agent API 1.0 to the controllers, runs haproxy and sends heartbeats.
+// "amphora-agent config-drive", at boot, takes over what Nova gave the instance.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/ottavino/ottavino/amphora/agent"
+	"github.com/ottavino/ottavino/amphora/image/configdrive"
 )
 
 // memoryLimit keeps the agent small: an amphora has little memory, and it is haproxy's.
@@ -22,7 +24,15 @@ func main() {
 	flag.Parse()
 	debug.SetMemoryLimit(memoryLimit)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := run(ctx, *path)
+	var err error
+	switch flag.Arg(0) {
+	case "":
+		err = run(ctx, *path)
+	case "config-drive":
+		err = configdrive.Boot(ctx)
+	default:
+		err = fmt.Errorf("unknown command %q (there is config-drive)", flag.Arg(0))
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "amphora-agent:", err)

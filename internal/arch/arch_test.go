@@ -62,7 +62,7 @@ var foreign = map[string][]string{
 	"github.com/vishvananda":             {"amphora/agent", "sandbox"},
 	"github.com/google/nftables":         {"amphora/agent", "sandbox"},
 	"github.com/golang-jwt/jwt":          {"api/keystone", "sandbox"},
-	"go.yaml.in/yaml":                    {"api/policy", "sandbox", "cmd/ottavino"},
+	"go.yaml.in/yaml":                    {"api/policy", "sandbox", "cmd/ottavino", "amphora/image/configdrive"},
 	"github.com/google/go-cmp":           {},
 	"github.com/rogpeppe/go-internal":    {},
 	"go.uber.org/goleak":                 {},

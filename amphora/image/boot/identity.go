@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/ottavino/ottavino/amphora"
+	"github.com/ottavino/ottavino/amphora/certs"
+	"github.com/ottavino/ottavino/worker/agentconf"
+)
+
+const (
+	amphoraID = "7e57ed00-0000-4000-8000-000000000001"
+	key       = "heartbeat-key"
+	validity  = 24 * time.Hour
+)
+
+// identity is what the worker makes for a new amphora.
+type identity struct {
+	files  map[string][]byte
+	client certs.Issued
+	server certs.Issued // CA
+}
+
+func newIdentity(heartbeats int) (*identity, error) {
+	now := time.Now()
+	serverCA, err := certs.NewCA("server CA", now, validity)
+	if err != nil {
+		return nil, err
+	}
+	clientCA, err := certs.NewCA("client CA", now, validity)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := certs.LoadCA(serverCA.CertPEM, serverCA.KeyPEM, "")
+	if err != nil {
+		return nil, err
+	}
+	server, err := signer.Server(amphoraID, now, validity)
+	if err != nil {
+		return nil, err
+	}
+	if signer, err = certs.LoadCA(clientCA.CertPEM, clientCA.KeyPEM, ""); err != nil {
+		return nil, err
+	}
+	client, err := signer.Client("controller", now, validity)
+	if err != nil {
+		return nil, err
+	}
+	return &identity{client: client, server: serverCA, files: map[string][]byte{
+		agentconf.ServerCertPath: server.Bundle(), agentconf.ClientCAPath: clientCA.CertPEM, agentconf.RsyslogPath: {},
+		agentconf.AgentPath: agentconf.Agent(agentconf.Config{
+			AmphoraID: amphoraID, HeartbeatKey: key, HeartbeatInterval: time.Second,
+			Controllers: []string{fmt.Sprintf("10.0.2.2:%d", heartbeats)},
+		}),
+	}}, nil
+}
+
+// driver speaks to the agent at a port of this machine.
+func (i *identity) driver(port int) *amphora.Driver {
+	return amphora.NewDriver(amphora.DriverConfig{
+		Port:           port,
+		ConnectTimeout: 2 * time.Second, ReadTimeout: time.Minute,
+		Client: func() (tls.Certificate, error) { return tls.X509KeyPair(i.client.CertPEM, i.client.KeyPEM) },
+		ServerCA: func() (*x509.CertPool, error) {
+			pool := x509.NewCertPool()
+			pool.AppendCertsFromPEM(i.server.CertPEM)
+			return pool, nil
+		},
+	})
+}
+
+// drive makes a config drive as Nova does.
+func (i *identity) drive(ctx context.Context, dir string) (string, error) {
+	tree := filepath.Join(dir, "drive")
+	latest := filepath.Join(tree, "openstack", "latest")
+	content := filepath.Join(tree, "openstack", "content")
+	for _, d := range []string{latest, content} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return "", err
+		}
+	}
+	var files []map[string]string
+	for path, text := range i.files {
+		name := fmt.Sprintf("%04d", len(files))
+		if err := os.WriteFile(filepath.Join(content, name), text, 0o600); err != nil {
+			return "", err
+		}
+		files = append(files, map[string]string{"path": path, "content_path": "/content/" + name})
+	}
+	for name, document := range map[string]any{
+		"meta_data.json": map[string]any{"uuid": amphoraID, "hostname": "amphora-" + amphoraID, "files": files},
+		"network_data.json": map[string]any{
+			"links":    []map[string]any{{"id": "tap0", "ethernet_mac_address": mgmtMAC, "mtu": 1450, "type": "bridge"}},
+			"networks": []map[string]any{{"id": "network0", "link": "tap0", "type": "ipv4_dhcp"}},
+		},
+	} {
+		text, err := json.Marshal(document)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(latest, name), text, 0o600); err != nil {
+			return "", err
+		}
+	}
+	iso := filepath.Join(dir, "drive.iso")
+	out, err := exec.CommandContext(ctx, "genisoimage", "-quiet", "-ldots", "-allow-lowercase", "-allow-multidot", "-l", "-J", "-r",
+		"-V", "config-2", "-o", iso, tree).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("make config drive: %w: %s", err, out)
+	}
+	return iso, nil
+}
