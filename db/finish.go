@@ -207,6 +207,9 @@ func (tx *Tx) FinishDelete(ctx context.Context, t *Tree) error {
 			return err
 		}
 	}
+	if err := tx.ForgetSecretCopies(ctx, t.LoadBalancer.ID, nil); err != nil {
+		return err
+	}
 	if err := finishRow(ctx, tx, &t.LoadBalancer, t.LoadBalancer.ProvisioningStatus, Deleted); err != nil {
 		return err
 	}

@@ -81,6 +81,7 @@ func (s *Store) migrations() (*goose.Provider, error) {
 			m.tables(4, amphoraRequestTables()),
 			m.tables(5, requestKeyTables()),
 			goose.NewGoMigration(6, &goose.GoFunc{RunTx: m.steeringUp}, &goose.GoFunc{RunTx: m.steeringDown}),
+			m.tables(7, secretCopyTables()),
 		))
 }
 

@@ -17,9 +17,9 @@ func TestMigrateUpDownUp(t *testing.T) {
 	dbtest.EachEmpty(t, func(t *testing.T, cfg db.Config) {
 		t.Helper()
 		s := dbtest.Open(t, cfg)
-		for _, want := range []int64{6, 5, 4, 3, 2, 1, 0, 6} {
+		for _, want := range []int64{7, 6, 5, 4, 3, 2, 1, 0, 7} {
 			err := s.MigrateDown(t.Context(), want)
-			if want == 6 {
+			if want == 7 {
 				err = s.Migrate(t.Context())
 			}
 			if err != nil {
@@ -29,8 +29,8 @@ func TestMigrateUpDownUp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if applied != want || newest != 6 {
-				t.Fatalf("got version %d of %d, want %d of 6", applied, newest, want)
+			if applied != want || newest != 7 {
+				t.Fatalf("got version %d of %d, want %d of 7", applied, newest, want)
 			}
 		}
 	})
@@ -50,7 +50,7 @@ func TestMigrateFromSeveralProcesses(t *testing.T) {
 		}
 		all.Wait()
 		got := texts(t, dbtest.Open(t, cfg), "SELECT version_id FROM ottavino_schema WHERE version_id > 0 ORDER BY id")
-		if want := []string{"1", "2", "3", "4", "5", "6"}; !slices.Equal(got, want) {
+		if want := []string{"1", "2", "3", "4", "5", "6", "7"}; !slices.Equal(got, want) {
 			t.Errorf("got applied migrations %v, want %v", got, want)
 		}
 	})
@@ -107,7 +107,7 @@ func TestModelsFitSchema(t *testing.T) {
 			fits[db.Flavor], fits[db.FlavorProfile], fits[db.HealthMonitor], fits[db.L7Policy], fits[db.L7Rule],
 			fits[db.Listener], fits[db.ListenerCIDR], fits[db.ListenerStatistics], fits[db.LoadBalancer], fits[db.Member],
 			fits[db.Pool], fits[db.Quota], fits[db.SessionPersistence], fits[db.SNI], fits[db.Tag], fits[db.VIP],
-			fits[db.VIPSecurityGroup], fits[db.VRRPGroup], fits[db.Work], fits[db.Event], fits[db.RequestKey],
+			fits[db.VIPSecurityGroup], fits[db.VRRPGroup], fits[db.Work], fits[db.Event], fits[db.RequestKey], fits[db.SecretCopy],
 		} {
 			fit(w)
 		}

@@ -225,7 +225,7 @@ type belonging struct {
 }
 
 // belongings are the cascades of upstream's ORM by table; the database itself has none. Beside
-// upstream, a listener's statistics and a load balancer's events go, too.
+// upstream, a listener's statistics and a load balancer's events and copies of secrets go, too.
 var belongings = map[string][]belonging{
 	"load_balancer": {
 		{table: "vip", column: "load_balancer_id", key: "load_balancer_id"},
@@ -235,6 +235,7 @@ var belongings = map[string][]belonging{
 		{table: "pool", column: "load_balancer_id", key: "id"},
 		{table: "tags", column: "resource_id"},
 		{table: "ottavino_event", column: "load_balancer_id"},
+		{table: "ottavino_secret_copy", column: "load_balancer_id"},
 	},
 	"vip": {{table: "vip_security_group", column: "load_balancer_id"}},
 	"listener": {
