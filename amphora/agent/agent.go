@@ -62,6 +62,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	if err := a.prepareFiles(conf); err != nil {
 		return err
 	}
+	// Without it, certificates are refused, one by one and with the reason; the rest of the API works.
+	if err := ensureCertDir(conf.CertDir); err != nil {
+		a.log.ErrorContext(ctx, "certificates cannot be taken", "error", err)
+	}
 	// A NIC that does not come back must not keep the API from saying so.
 	if err := a.restore(ctx); err != nil {
 		a.log.ErrorContext(ctx, "not everything was restored", "error", err)
@@ -80,7 +84,7 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // prepareFiles makes what an image brings along, where it is missing.
 func (a *Agent) prepareFiles(conf Config) error {
-	for _, dir := range []string{conf.BasePath, conf.CertDir, conf.InterfaceDir} {
+	for _, dir := range []string{conf.BasePath, conf.InterfaceDir} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/agent"
@@ -88,6 +89,7 @@ amphora_id = %[5]s
 		r.driver.Close()
 		r.stop()
 		_ = r.beats.Close()
+		_ = unix.Unmount(filepath.Join(r.dir, "certs"), unix.MNT_DETACH)
 		_ = exec.Command("ip", "netns", "delete", "amphora-haproxy").Run()
 	})
 	return r

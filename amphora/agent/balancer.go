@@ -144,7 +144,10 @@ func (a *Agent) putCertificate(r *http.Request, body []byte) reply {
 	if bad != nil {
 		return *bad
 	}
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), replaceFile(path, body, 0o600)); err != nil {
+	if err := ensureCertDir(a.config().CertDir); err != nil {
+		return refused(http.StatusInternalServerError, err.Error())
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), replaceFile(path, body, 0o600)); err != nil {
 		return refused(http.StatusInternalServerError, err.Error())
 	}
 	rep := ok(http.StatusOK)

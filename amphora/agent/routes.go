@@ -4,6 +4,7 @@ import (
 	"crypto/md5" //nolint:gosec // the API's ETag; nothing depends on its strength
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,6 +52,7 @@ func (a *Agent) routes() http.Handler {
 		"GET /1.0/listeners":                 a.listListeners,
 		"GET /1.0/loadbalancer/{lb}/haproxy": a.getConfig,
 		"GET /1.0/loadbalancer/{lb}/certificates/{file}": a.getCertificate,
+		"GET /1.0/loadbalancer/{lb}/certificates":        a.listCertificates,
 		"GET /1.0/interface/{ip}":                        a.findInterface,
 	}
 	changes := map[string]handler{
@@ -101,8 +103,14 @@ func unknown(mux *http.ServeMux) handler {
 
 func (a *Agent) answer(w http.ResponseWriter, r *http.Request, h handler) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	rep := refused(http.StatusBadRequest, "The body cannot be read.")
-	if err == nil {
+	var rep reply
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		rep = refused(http.StatusRequestEntityTooLarge, "The data value transmitted exceeds the capacity limit.")
+	case err != nil:
+		rep = refused(http.StatusBadRequest, "The body cannot be read.")
+	default:
 		rep = h(r, body)
 	}
 	a.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", rep.status)
@@ -130,7 +138,7 @@ func md5hex(b []byte) string {
 }
 
 func (a *Agent) version(*http.Request, []byte) reply {
-	return reply{status: http.StatusOK, body: map[string]any{"api_version": apiVersion}}
+	return reply{status: http.StatusOK, body: map[string]any{"api_version": apiVersion, "capabilities": capabilities}}
 }
 
 // putFile takes haproxy.cfg (<amphora>/<load balancer>/haproxy) and certificates (<load balancer>/certificates/<file>), whose
