@@ -56,8 +56,24 @@ func (d *Driver) DeleteCertificateFile(ctx context.Context, t Target, lbID, name
 	return err
 }
 
+// Upload gives the agent a configuration, which it tests and stores; nothing is reloaded. Apply does the same unless the
+// agent has it already: this is for certificates that changed under it. A refusal is an *AgentError with status 400.
+func (d *Driver) Upload(ctx context.Context, t Target, lbID string, cfg []byte) error {
+	_, err := d.do(ctx, t, call{
+		op: "upload haproxy.cfg", method: http.MethodPut, body: cfg,
+		path: "/1.0/loadbalancer/" + url.PathEscape(t.AmphoraID) + "/" + url.PathEscape(lbID) + "/haproxy",
+	})
+	return err
+}
+
+// MD5 is how agents name the content of files.
+func MD5(content []byte) string { return digest(content) }
+
 // errNoList is for an agent without CapabilityCertificates.
 var errNoList = errors.New("the agent does not list certificates")
+
+// Upload does nothing: Apply remembers.
+func (n *Noop) Upload(context.Context, Target, string, []byte) error { return nil }
 
 // CertificateFiles is not asked of noop amphorae.
 func (n *Noop) CertificateFiles(context.Context, Target, string) (map[string]string, error) {

@@ -146,11 +146,7 @@ func (d *Driver) Apply(ctx context.Context, t Target, lbID string, cfg []byte) e
 		return err
 	}
 	if held != digest(cfg) {
-		_, err := d.do(ctx, t, call{
-			op: "upload haproxy.cfg", method: http.MethodPut, body: cfg,
-			path: "/1.0/loadbalancer/" + url.PathEscape(t.AmphoraID) + "/" + url.PathEscape(lbID) + "/haproxy",
-		})
-		if err != nil {
+		if err := d.Upload(ctx, t, lbID, cfg); err != nil {
 			return err
 		}
 	}

@@ -22,8 +22,10 @@ func (n *Noop) Info(context.Context, Target) (Info, error) {
 	return Info{APIVersion: apiVersion, Hostname: "noop", HAProxyVersion: "2.8.0"}, nil
 }
 
-// Details answers with one CPU.
-func (n *Noop) Details(context.Context, Target) (Details, error) { return Details{CPUCount: 1}, nil }
+// Details answers with one CPU and a running haproxy.
+func (n *Noop) Details(context.Context, Target) (Details, error) {
+	return Details{CPUCount: 1, HAProxyCount: 1}, nil
+}
 
 // PlugVIP does nothing.
 func (n *Noop) PlugVIP(context.Context, Target, netip.Addr, VIPPlug) error { return nil }

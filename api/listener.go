@@ -295,6 +295,11 @@ func updateListener(ctx context.Context, c *change, l *db.Listener, in *listener
 	if err := c.updateListenerLists(ctx, l.ID, in); err != nil {
 		return nil, err
 	}
+	if in.tlsRef.set || in.sniRefs.set || in.clientCA.set || in.clientCRL.set {
+		if err := c.tx.RecheckSecrets(ctx, c.lb.ID); err != nil {
+			return nil, err
+		}
+	}
 	cfg := &c.s.cfg
 	var e edits
 	putPtr(&e, "name", &l.Name, in.name)

@@ -313,6 +313,11 @@ func updatePool(ctx context.Context, c *change, p *db.Pool, in *poolIn) ([]strin
 			return nil, err
 		}
 	}
+	if in.tlsRef.set || in.caRef.set || in.crlRef.set {
+		if err := c.tx.RecheckSecrets(ctx, c.lb.ID); err != nil {
+			return nil, err
+		}
+	}
 	var e edits
 	putPtr(&e, "name", &p.Name, in.name)
 	putPtr(&e, "description", &p.Description, in.description)

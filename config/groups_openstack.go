@@ -95,6 +95,7 @@ type Certificates struct {
 	ServerCertsKeyPassphrase []Secret      `opt:"server_certs_key_passphrase" default:"insecure-key-do-not-use-this-key" env:"TLS_PASS_AMPS_DEFAULT" form:"fernet"`                         // Keys of 32 characters for stored server certificates: the first encrypts, all decrypt.
 	SigningDigest            string        `opt:"signing_digest" default:"sha256" env:"OS_OCTAVIA_CA_SIGNING_DIGEST"`                                                                       // Digest of signatures.
 	CertValidityTime         time.Duration `opt:"cert_validity_time" default:"2592000"`                                                                                                     // Lifetime of amphorae's certificates.
+	SecretCheckInterval      time.Duration `opt:"secret_check_interval" default:"300" min:"1"`                                                                                              // Ottavino's own: mean time between looks at what references to users' certificates lead to.
 	StoragePath              string        `opt:"storage_path" default:"/var/lib/octavia/certificates/" env:"OS_OCTAVIA_TLS_STORAGE"`                                                       // Directory of local_cert_manager.
 }
 

@@ -79,6 +79,16 @@ func (tx *Tx) ForgetSecretCopies(ctx context.Context, lbID string, keep []string
 	return nil
 }
 
+// RecheckSecrets has the next pass read anew what a load balancer refers to: somebody has named a reference, and what is
+// behind it may have changed.
+func (tx *Tx) RecheckSecrets(ctx context.Context, lbID string) error {
+	err := tx.db.WithContext(ctx).Model(&SecretCopy{}).Where(ofLoadBalancer, lbID).UpdateColumn("next_at", tx.millis()).Error
+	if err != nil {
+		return fmt.Errorf("have secrets of load balancer %s read anew: %w", lbID, err)
+	}
+	return nil
+}
+
 // Expiry says how certificates in use stand.
 type Expiry struct {
 	Certificates int

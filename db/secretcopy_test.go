@@ -58,6 +58,13 @@ func TestSecretCopies(t *testing.T) {
 			}
 			return err
 		})
+		w.tx(func(ctx context.Context, tx *db.Tx) error { return tx.RecheckSecrets(ctx, lb.ID) })
+		if next := w.copies(lb.ID)[one.ID].NextAt; !next.Equal(w.clock.now().Truncate(time.Millisecond)) {
+			w.t.Errorf("got %v as the time of the next look, want now", next)
+		}
+		if next := w.copies(other.ID)[foreign.ID].NextAt; !next.Equal(foreign.NextAt.Truncate(time.Millisecond)) {
+			w.t.Error("another load balancer's copy is to be checked, too")
+		}
 		w.tx(func(ctx context.Context, tx *db.Tx) error { return tx.ForgetSecretCopies(ctx, lb.ID, []string{two.ID}) })
 		if got := w.copies(lb.ID); len(got) != 1 || got[two.ID].ID == "" {
 			w.t.Errorf("got %d copies, want the one to keep", len(got))

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"errors"
+	"path"
 	"time"
 
 	"github.com/ottavino/ottavino/amphora/haproxy"
@@ -54,6 +55,11 @@ type Config struct {
 	// ERROR; work goes on behind. 0 means 8.
 	RetryBudget int
 
+	// SecretInterval is the mean time between looks at what a reference to a secret of a user leads to; 0 means 5m.
+	SecretInterval time.Duration
+	// SecretExpiryBuffer is how long before a user's certificate expires the owner is warned, once a day; 0 means 14 days.
+	SecretExpiryBuffer time.Duration
+
 	// NoHAProxy says that agents run nothing ([controller_worker] amphora_driver = amphora_noop_driver): nothing is
 	// rendered for them, and what haproxy cannot do is as good as the rest.
 	NoHAProxy bool
@@ -102,6 +108,9 @@ func (c Config) withDefaults() Config {
 	c.RetryFirst = cmp.Or(c.RetryFirst, 500*time.Millisecond)
 	c.RetryMax = cmp.Or(c.RetryMax, time.Minute)
 	c.RetryBudget = cmp.Or(c.RetryBudget, 8)
+	c.SecretInterval = cmp.Or(c.SecretInterval, 5*time.Minute)
+	c.SecretExpiryBuffer = cmp.Or(c.SecretExpiryBuffer, 14*24*time.Hour)
+	c.HAProxy.BaseCertDir = cmp.Or(c.HAProxy.BaseCertDir, path.Join(cmp.Or(c.HAProxy.BasePath, "/var/lib/octavia"), "certs"))
 	c.Topology = cmp.Or(c.Topology, topologySingle)
 	c.CertValidity = cmp.Or(c.CertValidity, 30*24*time.Hour)
 	c.Timezone = cmp.Or(c.Timezone, "UTC")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/haproxy"
 	"github.com/ottavino/ottavino/db"
 )
@@ -25,6 +26,9 @@ func (p *pass) converge(ctx context.Context) error {
 		return err
 	}
 	if err := p.apply(ctx, a); err != nil {
+		return err
+	}
+	if err := p.awaitSecrets(); err != nil {
 		return err
 	}
 	fresh := p.beginsToGo(a)
@@ -79,6 +83,25 @@ func (p *pass) apply(ctx context.Context, a *db.Amphora) error {
 	if err != nil {
 		return err
 	}
+	if p.cfg.NoHAProxy {
+		return p.applyOnce(ctx, a, target)
+	}
+	if err := p.readSecrets(ctx); err != nil {
+		return err
+	}
+	for {
+		refusal := p.applyOnce(ctx, a, target)
+		again, err := p.withoutRefused(ctx, refusal)
+		if err != nil {
+			return err
+		}
+		if !again {
+			return refusal
+		}
+	}
+}
+
+func (p *pass) applyOnce(ctx context.Context, a *db.Amphora, target amphora.Target) error {
 	cfg, ok, err := p.render(a)
 	if err != nil {
 		return err
@@ -90,14 +113,36 @@ func (p *pass) apply(ctx context.Context, a *db.Amphora) error {
 		}
 		return p.Agent.Remove(ctx, target, lbID)
 	}
-	if p.calm && a.Status == db.Allocated {
+	files := p.certificateFiles()
+	certificates, changed, err := p.pushCertificates(ctx, a, target, files)
+	if err != nil {
+		return err
+	}
+	changed = changed || p.rotated()
+	if p.calm && a.Status == db.Allocated && !changed && !p.stopped(a) {
 		held, has, err := p.Agent.Config(ctx, target, lbID)
 		if err != nil || has && string(held) == string(cfg) {
 			return err
 		}
 		p.Log.WarnContext(ctx, "the amphora's configuration had drifted and is repaired", "amphora_id", a.ID)
 	}
-	return p.Agent.Apply(ctx, target, lbID, cfg)
+	if changed {
+		// The agent tests what it gets; Apply would not send again what the agent has, though its certificates are others.
+		if err := p.Agent.Upload(ctx, target, lbID, cfg); err != nil {
+			return err
+		}
+	}
+	if err := p.Agent.Apply(ctx, target, lbID, cfg); err != nil {
+		return err
+	}
+	p.dropCertificates(ctx, target, files, certificates)
+	return nil
+}
+
+// stopped says that the agent runs no haproxy, as after a reboot that left it without certificates.
+func (p *pass) stopped(a *db.Amphora) bool {
+	told := p.server[a.ID]
+	return told.CPUCount > 0 && told.HAProxyCount == 0
 }
 
 func (p *pass) render(a *db.Amphora) (cfg []byte, ok bool, err error) {
@@ -154,6 +199,9 @@ func (p *pass) finish(ctx context.Context, a *db.Amphora) error {
 			if err := db.Update(ctx, tx, a, "status"); err != nil {
 				return err
 			}
+		}
+		if err := p.keepSecrets(ctx, tx); err != nil {
+			return err
 		}
 		blamed := map[string]bool{}
 		for o, reason := range p.blamed {

@@ -13,6 +13,7 @@ import (
 	"github.com/ottavino/ottavino/compute"
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/network"
+	"github.com/ottavino/ottavino/secret"
 )
 
 // Compute is what the worker asks of Nova. Creating MUST be findable by exact name
@@ -68,6 +69,17 @@ type Agent interface {
 	Apply(ctx context.Context, t amphora.Target, lbID string, cfg []byte) error
 	Remove(ctx context.Context, t amphora.Target, lbID string) error
 	UploadConfig(ctx context.Context, t amphora.Target, conf []byte) error
+	Upload(ctx context.Context, t amphora.Target, lbID string, cfg []byte) error
+	CertificateFiles
+}
+
+// CertificateFiles are what an agent holds for a load balancer beside its configuration. CertificateFiles is only
+// called of agents with amphora.CapabilityCertificates.
+type CertificateFiles interface {
+	CertificateFiles(ctx context.Context, t amphora.Target, lbID string) (map[string]string, error)
+	CertificateFile(ctx context.Context, t amphora.Target, lbID, name string) (md5 string, ok bool, err error)
+	PutCertificateFile(ctx context.Context, t amphora.Target, lbID, name string, content []byte) error
+	DeleteCertificateFile(ctx context.Context, t amphora.Target, lbID, name string) error
 }
 
 // Authority issues the server certificates of amphorae.
@@ -82,6 +94,10 @@ type Deps struct {
 	Images  Images
 	Network Network
 	Agent   Agent
+	// Secrets is where users keep certificates, nil = nowhere: who refers to one is blamed.
+	Secrets Secrets
+	// Sealer encrypts the copies of what was read there; it may be nil without Secrets.
+	Sealer *secret.Sealer
 	// CA may be nil with noop drivers: amphorae then get no certificate.
 	CA  Authority
 	Log *slog.Logger

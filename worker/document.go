@@ -69,6 +69,7 @@ func (p *pass) listener(l db.ListenerTree) amphora.Listener {
 		TimeoutClientData: deref(l.TimeoutClientData), TimeoutMemberConnect: deref(l.TimeoutMemberConnect),
 		TimeoutMemberData: deref(l.TimeoutMemberData), TimeoutTCPInspect: deref(l.TimeoutTCPInspect), PeerPort: deref(l.PeerPort),
 	}
+	out.TLS = p.listenerTLS(l)
 	for _, cidr := range l.CIDRs {
 		if prefix, err := netip.ParsePrefix(cidr); err == nil {
 			out.AllowedCIDRs = append(out.AllowedCIDRs, prefix)
@@ -98,7 +99,7 @@ func policyDocument(t db.L7PolicyTree) amphora.L7Policy {
 }
 
 func (p *pass) pool(t db.PoolTree) amphora.Pool {
-	out := amphora.Pool{ID: t.ID, Name: deref(t.Name), Protocol: t.Protocol, Algorithm: t.LBAlgorithm, Enabled: t.Enabled}
+	out := amphora.Pool{ID: t.ID, Name: deref(t.Name), Protocol: t.Protocol, Algorithm: t.LBAlgorithm, Enabled: t.Enabled, TLS: p.poolTLS(t)}
 	if s := t.Persistence; s != nil {
 		out.Persistence = &amphora.Persistence{
 			Type: s.Type, CookieName: deref(s.CookieName), Timeout: deref(s.PersistenceTimeout), Granularity: deref(s.PersistenceGranularity),

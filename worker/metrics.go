@@ -9,6 +9,7 @@ import (
 type metrics struct {
 	passes  *prometheus.CounterVec
 	seconds prometheus.Histogram
+	secrets *prometheus.CounterVec
 }
 
 // newMetrics registers with reg unless that is nil.
@@ -17,13 +18,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ottavino_passes_total", Help: "Passes over load balancers by outcome: done, again, failed.",
 		}, []string{"outcome"}),
+		secrets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ottavino_secret_reads_total", Help: "Reads of users' secrets by result: read, lost, unavailable.",
+		}, []string{"result"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "ottavino_pass_seconds", Help: "Duration of passes over load balancers.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14),
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.passes, m.seconds)
+		reg.MustRegister(m.passes, m.seconds, m.secrets)
 	}
 	return m
 }

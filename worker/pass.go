@@ -27,6 +27,10 @@ type pass struct {
 	calm   bool
 	blamed map[object]string // what cannot be applied, with the reason
 	server map[string]info   // by amphora id: what its agent said in this pass
+
+	copies  map[string]db.SecretCopy // by id, as they were when the pass began
+	secrets []*userSecret            // what is referred to; filled by readSecrets
+	unread  *failure                 // a secret that cannot be read now and has no copy; nil = none
 }
 
 // object is one row of the tree.
@@ -75,7 +79,7 @@ func (w *Worker) reconcile(ctx context.Context, l *db.Lease) outcome {
 	case gone:
 		return outcome{gone: true}
 	case err == nil:
-		return outcome{Outcome: db.Outcome{Done: true, Again: w.nextLook()}}
+		return outcome{Outcome: db.Outcome{Done: true, Again: p.nextLook()}}
 	case errors.As(err, &wait):
 		return outcome{Outcome: db.Outcome{Again: wait.after}}
 	case errors.Is(err, errMoved):
@@ -92,7 +96,10 @@ var errMoved = errors.New("changed meanwhile")
 
 func (p *pass) run(ctx context.Context) (gone bool, err error) {
 	err = p.Store.Read(ctx, func(ctx context.Context, tx *db.Tx) error {
-		p.tree, err = tx.Tree(ctx, p.lease.LoadBalancerID)
+		if p.tree, err = tx.Tree(ctx, p.lease.LoadBalancerID); err != nil {
+			return err
+		}
+		p.copies, err = tx.SecretCopies(ctx, p.lease.LoadBalancerID)
 		return err
 	})
 	var absent *db.NotFoundError

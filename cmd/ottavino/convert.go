@@ -68,6 +68,15 @@ func secretConfig(cfg *config.Config, session *cloud.Session) secret.Config {
 	}
 }
 
+// passphrases are the keys that encrypt what is kept of users' secrets.
+func passphrases(c config.Certificates) []string {
+	var out []string
+	for _, s := range c.ServerCertsKeyPassphrase {
+		out = append(out, s.Reveal())
+	}
+	return out
+}
+
 func neutronEndpoint(a config.Auth) cloud.Endpoint {
 	e := cloud.Endpoint{
 		Type: cmp.Or(a.ServiceType, "network"), Name: a.ServiceName, Region: a.RegionName, Override: a.EndpointOverride,
@@ -149,12 +158,15 @@ func workerConfig(cfg *config.Config) worker.Config {
 		ImageTag:     w.AmpImageTag, ImageOwner: w.AmpImageOwnerID, ComputeFlavor: w.AmpFlavorID, KeyName: w.AmpSSHKeyName,
 		BootNetworks: w.AmpBootNetworkList, SecurityGroups: w.AmpSecgroupList, Topology: w.LoadbalancerTopology,
 		NameLength: cfg.Nova.RandomAmphoraNameLength, CertValidity: cfg.Certificates.CertValidityTime,
+		SecretInterval: cfg.Certificates.SecretCheckInterval, SecretExpiryBuffer: cfg.HouseKeeping.CertExpiryBuffer,
 		ClientCA:      clientCA(cfg),
 		NoHAProxy:     w.AmphoraDriver == noopAmphora,
 		UserDataFiles: w.UserDataConfigDrive,
 		Agent:         agentConfig(cfg), Logging: loggingConfig(cfg.AmphoraAgent), Timezone: w.AmpTimezone,
 		HAProxy: haproxy.Options{
-			BasePath: h.BasePath, DefaultConnectionLimit: h.DefaultConnectionLimit, StickSize: h.HAProxyStickSize,
+			BasePath: h.BasePath, BaseCertDir: h.BaseCertDir,
+			DefaultListenerCiphers: cfg.APISettings.DefaultListenerCiphers, DefaultPoolCiphers: cfg.APISettings.DefaultPoolCiphers,
+			DefaultConnectionLimit: h.DefaultConnectionLimit, StickSize: h.HAProxyStickSize,
 			ConnectionLogging: h.ConnectionLogging, UserLogFormat: h.UserLogFormat,
 			UserLogFacility:           cfg.AmphoraAgent.UserLogFacility,
 			AdministrativeLogFacility: cfg.AmphoraAgent.AdministrativeLogFacility,

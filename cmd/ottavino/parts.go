@@ -21,6 +21,7 @@ import (
 	"github.com/ottavino/ottavino/config"
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/obs"
+	"github.com/ottavino/ottavino/secret"
 	"github.com/ottavino/ottavino/worker"
 	"github.com/ottavino/ottavino/worker/health"
 	"github.com/ottavino/ottavino/worker/housekeeping"
@@ -89,9 +90,14 @@ func (p *parts) api() (func(context.Context) error, error) {
 }
 
 func (p *parts) worker() (func(context.Context) error, error) {
+	sealer, err := secret.NewSealer(passphrases(p.cfg.Certificates))
+	if err != nil {
+		return nil, fmt.Errorf("[certificates] server_certs_key_passphrase: %w", err)
+	}
 	w, err := worker.New(workerConfig(p.cfg), worker.Deps{
 		Store: p.store, Compute: p.drivers.compute, Images: p.drivers.images, Network: p.drivers.network,
-		Agent: p.drivers.agent, CA: p.drivers.authority(), Log: p.log, Metrics: p.metrics,
+		Agent: p.drivers.agent, Secrets: p.drivers.secrets, Sealer: sealer, CA: p.drivers.authority(),
+		Log: p.log, Metrics: p.metrics,
 	})
 	if err != nil {
 		return nil, err

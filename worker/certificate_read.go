@@ -1,0 +1,329 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/secret"
+)
+
+// Secrets reads what users keep in the key manager, as the service. Errors are *secret.Error when the reference or what is
+// behind it is wrong; anything else means that the manager cannot be asked now.
+type Secrets interface {
+	Bundle(ctx context.Context, ref string) (secret.Bundle, error)
+	Secret(ctx context.Context, ref string) ([]byte, error)
+}
+
+// material is what a reference led to, as the amphora gets it.
+type material struct {
+	Name     string // of the file
+	Content  []byte // of the file
+	NotAfter *time.Time
+}
+
+func (m *material) is(o *material) bool {
+	return o != nil && m.Name == o.Name && bytes.Equal(m.Content, o.Content)
+}
+
+// userSecret is what a pass knows of a reference.
+type userSecret struct {
+	wish
+	row   db.SecretCopy // the copy, or what it will be
+	users []object
+	good  *material // the copy: it has been applied; nil = there is none
+	fresh *material // read in this pass, and not the same
+	err   error     // why neither is there, or only good
+}
+
+// used is what is applied; nil = nothing can be.
+func (s *userSecret) used() *material {
+	if s.fresh != nil {
+		return s.fresh
+	}
+	return s.good
+}
+
+const (
+	readSecretsTimeout = 5 * time.Second // for all of a load balancer: other changes wait so long at most
+	readSecretsAtOnce  = 8
+)
+
+// readSecrets makes what the load balancer refers to known: from copies, and from the key manager what has no copy, or
+// one that is to be checked. Who refers to what cannot be had is blamed; who has a copy goes on with that.
+func (p *pass) readSecrets(ctx context.Context) error {
+	needs(p.tree, func(w wish, user object) {
+		s := p.secretOf(w)
+		if s == nil {
+			s = p.openCopy(ctx, w)
+			p.secrets = append(p.secrets, s)
+		}
+		s.users = append(s.users, user)
+	})
+	var due []*userSecret
+	for _, s := range p.secrets {
+		if s.good == nil || !p.Now().Before(s.row.NextAt) {
+			due = append(due, s)
+		}
+	}
+	if len(due) > 0 {
+		if err := p.readDue(ctx, due); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.secrets {
+		if s.used() == nil {
+			p.blameUsers(s)
+		}
+	}
+	return nil
+}
+
+func (p *pass) secretOf(w wish) *userSecret {
+	i := slices.IndexFunc(p.secrets, func(s *userSecret) bool { return s.wish == w })
+	if i < 0 {
+		return nil
+	}
+	return p.secrets[i]
+}
+
+func (p *pass) openCopy(ctx context.Context, w wish) *userSecret {
+	lbID := p.tree.LoadBalancer.ID
+	s := &userSecret{wish: w, row: db.SecretCopy{ID: db.SecretCopyID(lbID, w.kind, w.ref), LoadBalancerID: lbID}}
+	row, ok := p.copies[s.row.ID]
+	if !ok {
+		return s
+	}
+	m, err := p.open(row)
+	if err != nil {
+		p.Log.WarnContext(ctx, "copy of a secret cannot be used: it is read anew", "reference", w.ref, "error", err)
+		return s
+	}
+	s.row, s.good = row, m
+	return s
+}
+
+func (p *pass) open(row db.SecretCopy) (*material, error) {
+	plain, err := p.Sealer.Open(row.Content, row.ID)
+	if err != nil {
+		return nil, err
+	}
+	m := &material{}
+	return m, json.Unmarshal(plain, m)
+}
+
+// readDue asks the key manager, and writes down at once how that went, because a pass may end early. What is new is
+// written down only when it has been applied.
+func (p *pass) readDue(ctx context.Context, due []*userSecret) error {
+	found := make([]*material, len(due))
+	inner, cancel := context.WithTimeout(ctx, readSecretsTimeout)
+	defer cancel()
+	var g errgroup.Group
+	g.SetLimit(readSecretsAtOnce)
+	for i, s := range due {
+		g.Go(func() error {
+			found[i], s.err = p.read(inner, s.wish)
+			return nil
+		})
+	}
+	_ = g.Wait() // errors are results
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return p.write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		for i, s := range due {
+			if err := p.noteReading(ctx, tx, s, found[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (p *pass) read(ctx context.Context, w wish) (*material, error) {
+	if p.Secrets == nil {
+		return nil, &secret.Error{Ref: w.ref, Reason: "there is no key manager"}
+	}
+	if w.kind == kindBundle {
+		b, err := p.Secrets.Bundle(ctx, w.ref)
+		if err != nil {
+			return nil, err
+		}
+		return &material{Name: b.ID() + ".pem", Content: b.PEM(), NotAfter: &b.NotAfter}, nil
+	}
+	content, err := p.Secrets.Secret(ctx, w.ref)
+	if err != nil {
+		return nil, err
+	}
+	if !holdsPEM(content, pemTypes[w.kind]) {
+		return nil, &secret.Error{Ref: w.ref, Kind: secret.Unfit, Reason: "there is no " + pemTypes[w.kind][0] + " in PEM"}
+	}
+	return &material{Name: secret.ID(content) + ".pem", Content: content}, nil
+}
+
+var pemTypes = map[string][]string{kindCA: {"CERTIFICATE", "X509 CERTIFICATE"}, kindCRL: {"X509 CRL"}}
+
+func holdsPEM(text []byte, types []string) bool {
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil || slices.Contains(types, block.Type) {
+			return block != nil
+		}
+		text = rest
+	}
+}
+
+// noteReading takes in what the key manager said of a secret, and tells those who use it.
+func (p *pass) noteReading(ctx context.Context, tx *db.Tx, s *userSecret, m *material) error {
+	if s.err != nil {
+		return p.noteFailure(ctx, tx, s)
+	}
+	p.metrics.secrets.WithLabelValues("read").Inc()
+	if err := p.warnOfExpiry(ctx, tx, s, m.NotAfter); err != nil {
+		return err
+	}
+	s.row.CheckedAt, s.row.NextAt, s.row.Failures = p.Now(), p.Now().Add(jitter(p.cfg.SecretInterval)), 0
+	if !m.is(s.good) {
+		s.fresh = m
+		return nil
+	}
+	return tx.PutSecretCopy(ctx, s.row)
+}
+
+func (p *pass) noteFailure(ctx context.Context, tx *db.Tx, s *userSecret) error {
+	reason, result := "SecretUnavailable", "unavailable"
+	wait := min(p.cfg.SecretInterval, p.cfg.RetryFirst<<min(s.row.Failures, 16))
+	if final(s.err) {
+		reason, result, wait = "SecretLost", "lost", p.cfg.SecretInterval
+	}
+	p.metrics.secrets.WithLabelValues(result).Inc()
+	p.Log.WarnContext(ctx, "secret of a user not read", "reference", s.ref, "copy", s.good != nil, "error", s.err)
+	if s.good == nil {
+		return nil // those who use it are blamed
+	}
+	if err := p.warnOfExpiry(ctx, tx, s, s.good.NotAfter); err != nil {
+		return err
+	}
+	if err := p.tell(ctx, tx, s, "Warning", reason, s.err.Error()+": the last good copy is served"); err != nil {
+		return err
+	}
+	s.row.CheckedAt, s.row.NextAt, s.row.Failures = p.Now(), p.Now().Add(jitter(wait)), s.row.Failures+1
+	return tx.PutSecretCopy(ctx, s.row)
+}
+
+// final says that asking again changes nothing before somebody has done something.
+func final(err error) bool {
+	var said *secret.Error
+	return errors.As(err, &said)
+}
+
+// tell records an event for each that uses a secret.
+func (p *pass) tell(ctx context.Context, tx *db.Tx, s *userSecret, severity, reason, message string) error {
+	for _, u := range s.users {
+		if err := tx.Emit(ctx, p.about(u.kind, u.id, severity, reason, message)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warnOfExpiry tells once a day that a certificate is about to expire, or has.
+func (p *pass) warnOfExpiry(ctx context.Context, tx *db.Tx, s *userSecret, notAfter *time.Time) error {
+	if notAfter == nil || notAfter.Sub(p.Now()) > p.cfg.SecretExpiryBuffer {
+		return nil
+	}
+	days := func(now time.Time) float64 { return math.Floor(notAfter.Sub(now).Hours() / 24) }
+	told := s.good != nil && s.good.NotAfter != nil && s.good.NotAfter.Equal(*notAfter) &&
+		notAfter.Sub(s.row.CheckedAt) <= p.cfg.SecretExpiryBuffer
+	if told && days(s.row.CheckedAt) == days(p.Now()) {
+		return nil
+	}
+	verb := "expires"
+	if !notAfter.After(p.Now()) {
+		verb = "expired"
+	}
+	return p.tell(ctx, tx, s, "Warning", "CertificateExpires", fmt.Sprintf("certificate %s %s at %s", s.ref, verb, notAfter.UTC().Format(time.RFC3339)))
+}
+
+// blameUsers leaves out who refers to what cannot be had. When that may change by itself, the pass fails in the end, so that
+// it is tried again soon.
+func (p *pass) blameUsers(s *userSecret) {
+	for _, u := range s.users {
+		p.blame(u.kind, u.id, s.err.Error())
+		if !final(s.err) {
+			p.unread = &failure{"SecretUnavailable", u.kind, u.id, s.err}
+		}
+	}
+}
+
+// awaitSecrets is why a pass that applied the rest has to be made again; nil = it need not, or it was tried often enough:
+// then the objects concerned show ERROR, and drift checks go on trying.
+func (p *pass) awaitSecrets() error {
+	if p.unread == nil || !p.calm && p.lease.Attempts+1 >= p.cfg.RetryBudget {
+		return nil
+	}
+	return p.unread
+}
+
+// keepSecrets stores what was applied as the last good copies, and forgets those that nobody needs any more.
+func (p *pass) keepSecrets(ctx context.Context, tx *db.Tx) error {
+	keep := make([]string, 0, len(p.secrets))
+	for _, s := range p.secrets {
+		keep = append(keep, s.row.ID)
+		if s.fresh == nil || !p.applies(s) {
+			continue
+		}
+		if err := p.keep(ctx, tx, s); err != nil {
+			return err
+		}
+	}
+	for id := range p.copies {
+		if !slices.Contains(keep, id) {
+			return tx.ForgetSecretCopies(ctx, p.tree.LoadBalancer.ID, keep)
+		}
+	}
+	return nil
+}
+
+// applies says that somebody who uses a secret is not left out.
+func (p *pass) applies(s *userSecret) bool {
+	return slices.ContainsFunc(s.users, func(u object) bool { return !p.isBlamed(u.kind, u.id) })
+}
+
+func (p *pass) keep(ctx context.Context, tx *db.Tx, s *userSecret) error {
+	plain, err := json.Marshal(s.fresh)
+	if err != nil {
+		return err
+	}
+	s.row.Content, s.row.NotAfter = p.Sealer.Seal(plain, s.row.ID), s.fresh.NotAfter
+	if err := tx.PutSecretCopy(ctx, s.row); err != nil || s.good == nil {
+		return err
+	}
+	return p.tell(ctx, tx, s, "Normal", "CertificateRotated", "what "+s.ref+" leads to has changed and is in use")
+}
+
+// nextLook is when a load balancer that needs nothing is looked at again; 0 = never.
+func (p *pass) nextLook() time.Duration {
+	next := p.Worker.nextLook()
+	if next == 0 {
+		return 0
+	}
+	if p.unread != nil {
+		next = min(next, p.cfg.RetryMax)
+	}
+	for _, s := range p.secrets {
+		if s.used() != nil {
+			next = min(next, max(s.row.NextAt.Sub(p.Now()), time.Millisecond))
+		}
+	}
+	return next
+}
