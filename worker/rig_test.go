@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/ottavino/ottavino/db/dbtest"
 	"github.com/ottavino/ottavino/network"
 	"github.com/ottavino/ottavino/sandbox"
+	"github.com/ottavino/ottavino/secret"
 	"github.com/ottavino/ottavino/worker"
 )
 
@@ -30,6 +32,8 @@ type rig struct {
 	cloud *sandbox.Sandbox
 	agent *flaky
 	made  int // load balancers
+	keys  cloud.Service
+	log   *text
 }
 
 func newRig(t *testing.T, tweak ...func(*worker.Config)) *rig {
@@ -38,13 +42,18 @@ func newRig(t *testing.T, tweak ...func(*worker.Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, cloud: sb, agent: &flaky{Noop: amphora.NewNoop()}}
+	r := &rig{t: t, cloud: sb, agent: newFlaky(), log: &text{}}
 	r.store = dbtest.Open(t, db.Config{URL: dbtest.Server(t, dbtest.SQLite)})
 	st := sb.Settings()
 	session, err := cloud.NewSession(cloud.Auth{
 		URL: st.AuthURL, Username: st.Service.User, Password: st.Service.Password, ProjectName: st.Service.Project,
 		UserDomainName: "Default", ProjectDomainName: "Default",
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.keys = cloud.Service{Session: session, Endpoint: cloud.Endpoint{Type: "key-manager"}}
+	sealer, err := secret.NewSealer([]string{"insecure-key-do-not-use-this-key"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +68,8 @@ func newRig(t *testing.T, tweak ...func(*worker.Config)) *rig {
 		Store: r.store, Compute: compute.NewNova(session, compute.Config{Endpoint: cloud.Endpoint{Type: "compute"}}),
 		Images:  compute.NewGlance(session, cloud.Endpoint{Type: "image"}),
 		Network: network.NewNeutron(session, cloud.Endpoint{Type: "network"}), Agent: r.agent,
+		Secrets: secret.NewBarbican(session, cloud.Endpoint{}), Sealer: sealer,
+		Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -240,6 +251,13 @@ type flaky struct {
 	fail  func(n int, op string) (err error, after bool) // n counts from 0
 
 	uploaded string // the newest configuration of an agent
+
+	lists bool                         // certificates
+	files map[string]map[string][]byte // by amphora and name
+}
+
+func newFlaky() *flaky {
+	return &flaky{Noop: amphora.NewNoop(), files: map[string]map[string][]byte{}}
 }
 
 func (f *flaky) plan(fail func(n int, op string) (err error, after bool)) {
@@ -276,6 +294,11 @@ func (f *flaky) do(op string, call func() error) error {
 
 func (f *flaky) Info(ctx context.Context, t amphora.Target) (info amphora.Info, err error) {
 	err = f.do("info", func() (err error) { info, err = f.Noop.Info(ctx, t); return err })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lists {
+		info.Capabilities = []string{amphora.CapabilityCertificates}
+	}
 	return info, err
 }
 
