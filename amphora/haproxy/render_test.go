@@ -467,3 +467,28 @@ func words(line string) []string {
 	flush()
 	return out
 }
+
+// TestTLSVersions: haproxy speaks nothing below TLS 1.2 unless it is told to.
+func TestTLSVersions(t *testing.T) {
+	for _, c := range []struct {
+		versions []string
+		want     string
+	}{
+		{[]string{"TLSv1.2", "TLSv1.3"}, " no-sslv3 no-tlsv10 no-tlsv11"},
+		{[]string{"TLSv1.3"}, " no-sslv3 no-tlsv10 no-tlsv11 no-tlsv12"},
+		{[]string{"TLSv1.2"}, " no-sslv3 no-tlsv10 no-tlsv11 no-tlsv13"},
+		{[]string{"TLSv1.3", "TLSv1.2", "TLSv1.1"}, " ssl-min-ver TLSv1.1 ssl-max-ver TLSv1.3"},
+		{[]string{"TLSv1"}, " ssl-min-ver TLSv1.0 ssl-max-ver TLSv1.0"},
+		{[]string{"SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2"}, " ssl-min-ver SSLv3 ssl-max-ver TLSv1.2"},
+		{[]string{"TLSv1.1", "TLSv1.3"}, " no-sslv3 no-tlsv10 no-tlsv12"}, // a gap: the lower ones are not spoken
+		{nil, ""},
+	} {
+		lb := site()
+		lb.Listeners[0].Protocol = "TERMINATED_HTTPS"
+		lb.Listeners[0].TLS = &amphora.ListenerTLS{Certificate: true, Versions: c.versions}
+		cfg, _, err := haproxy.Render(lb, version26)
+		if want := listenerID + ".pem" + c.want + "\n"; err != nil || !strings.Contains(string(cfg), want) {
+			t.Errorf("%v: got %v, %s, want %q", c.versions, err, cfg, want)
+		}
+	}
+}

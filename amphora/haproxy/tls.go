@@ -155,13 +155,39 @@ func (o *options) session(ciphers, def string, versions []string) {
 	if len(versions) == 0 {
 		return
 	}
-	for _, v := range []struct{ name, off string }{
-		{"SSLv3", "no-sslv3"}, {"TLSv1", "no-tlsv10"}, {"TLSv1.1", "no-tlsv11"}, {"TLSv1.2", "no-tlsv12"}, {"TLSv1.3", "no-tlsv13"},
-	} {
+	if lowest, highest := versionRange(versions); lowest < firstByDefault && highest >= 0 {
+		o.add("ssl-min-ver", tlsVersions[lowest].haproxy, "ssl-max-ver", tlsVersions[highest].haproxy)
+		return
+	}
+	for _, v := range tlsVersions {
 		if !slices.Contains(versions, v.name) {
 			o.add(v.off)
 		}
 	}
+}
+
+var tlsVersions = []struct{ name, off, haproxy string }{
+	{"SSLv3", "no-sslv3", "SSLv3"}, {"TLSv1", "no-tlsv10", "TLSv1.0"}, {"TLSv1.1", "no-tlsv11", "TLSv1.1"},
+	{"TLSv1.2", "no-tlsv12", "TLSv1.2"}, {"TLSv1.3", "no-tlsv13", "TLSv1.3"},
+}
+
+// firstByDefault is the lowest version that haproxy (2.2 and newer) speaks unless it is told a lower one. Upstream only switches
+// versions off, so that lower ones never are spoken, and a listener with them alone is refused.
+const firstByDefault = 3
+
+// versionRange is the highest version asked for, -1 for none, and the lowest of those that follow it without a gap: haproxy
+// takes no gaps together with a minimum.
+func versionRange(versions []string) (lowest, highest int) {
+	lowest, highest = len(tlsVersions), -1
+	for i, v := range slices.Backward(tlsVersions) {
+		switch wanted := slices.Contains(versions, v.name); {
+		case wanted && highest < 0:
+			lowest, highest = i, i
+		case wanted && i == lowest-1:
+			lowest = i
+		}
+	}
+	return lowest, highest
 }
 
 // protocols writes ALPN's.
