@@ -102,6 +102,13 @@ func (f *flaky) held(amphoraID string) map[string][]byte {
 	return out
 }
 
+// note adds to the calls that were made.
+func (f *flaky) note(op string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, op)
+}
+
 // files are those of the amphora that serves.
 func (r *rig) files(id string) map[string][]byte {
 	r.t.Helper()

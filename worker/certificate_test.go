@@ -330,6 +330,36 @@ func TestWhatHAProxyRefuses(t *testing.T) {
 	r.remove(id)
 }
 
+// TestRefusalNamesItsObject: what haproxy complains of by name is left out, and the rest is served.
+func TestRefusalNamesItsObject(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.balancer()
+	r.active(id)
+	ref := r.deposit(issue(t, "www", time.Hour*24*100, nil).bundle(t))
+	r.agent.plan(func(_ int, op string) (error, bool) {
+		for _, l := range r.tree(id).Listeners {
+			if l.ProtocolPort == 443 && l.ProvisioningStatus == db.PendingCreate && op == "upload" && !slices.Contains(r.agent.made(), "refused") {
+				r.agent.note("refused")
+				e := agentError(400, false)
+				e.(*amphora.AgentError).Message = "[NOTICE] this is haproxy\n[ALERT] config : Proxy '" + l.ID + "': all SSL/TLS versions are disabled\n"
+				return e, false
+			}
+		}
+		return nil, false
+	})
+	bad := r.terminated(id, 443, []string{ref})
+	r.awaitStatus(id, bad, db.Error)
+	if e := r.events(bad, "NotApplicable"); len(e) == 0 || !strings.Contains(e[0].Message, "all SSL/TLS versions are disabled") {
+		t.Errorf("got the events %+v", e)
+	}
+	if cfg := r.config(id); strings.Contains(cfg, bad) || !strings.Contains(cfg, ":80") {
+		t.Errorf("got %s, want the sibling alone", cfg)
+	}
+	r.agent.plan(nil)
+	r.remove(id)
+}
+
 // TestForgetfulAmphora: a RAM disk is empty after a reboot; the next look fills it and has haproxy started.
 func TestForgetfulAmphora(t *testing.T) {
 	t.Parallel()
