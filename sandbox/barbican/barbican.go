@@ -71,9 +71,11 @@ func New(hub *rest.Hub, auth rest.Authenticator) *Barbican {
 	b.Handle("GET /v1/secrets/{id}/acl", b.withSecret(b.acl))
 	b.Handle("PUT /v1/secrets/{id}/acl", b.withSecret(b.setACL))
 	b.Handle("PATCH /v1/secrets/{id}/acl", b.withSecret(b.setACL))
+	b.Handle("DELETE /v1/secrets/{id}/acl", b.withSecret(b.resetACL))
 	b.Handle("GET /v1/containers/{id}/acl", b.withContainer(b.containerACL))
 	b.Handle("PUT /v1/containers/{id}/acl", b.withContainer(b.setContainerACL))
 	b.Handle("PATCH /v1/containers/{id}/acl", b.withContainer(b.setContainerACL))
+	b.Handle("GET /v1/containers", b.listContainers)
 	b.Handle("POST /v1/containers", b.createContainer)
 	b.Handle("GET /v1/containers/{id}", b.withContainer(b.showContainer))
 	b.Handle("DELETE /v1/containers/{id}", b.removeContainer)
@@ -216,6 +218,15 @@ func (b *Barbican) setACL(r *rest.Request, s Secret) (int, any, error) {
 	return http.StatusOK, rest.Doc{"acl_ref": b.ref("secrets", s.ID) + "/acl"}, nil
 }
 
+func (b *Barbican) resetACL(r *rest.Request, s Secret) (int, any, error) {
+	if s.Access.ProjectID != r.ProjectID {
+		return 0, nil, rest.Forbidden("ACL(s) Delete attempt not allowed - please review your user/project privileges")
+	}
+	s.Access.Readers, s.Access.Private = nil, false
+	b.secrets.Put(s.ID, s)
+	return http.StatusOK, nil, nil
+}
+
 func (b *Barbican) containerACL(_ *rest.Request, c Container) (int, any, error) {
 	return http.StatusOK, c.Access.doc(), nil
 }
@@ -275,11 +286,23 @@ func (b *Barbican) createContainer(r *rest.Request) (int, any, error) {
 	return http.StatusCreated, rest.Doc{"container_ref": b.ref("containers", c.ID)}, nil
 }
 
-func (b *Barbican) showContainer(_ *rest.Request, c Container) (int, any, error) {
-	return http.StatusOK, rest.Doc{
+func (b *Barbican) containerDoc(c Container) rest.Doc {
+	return rest.Doc{
 		"container_ref": b.ref("containers", c.ID), "name": c.Name, "type": c.Kind, "status": "ACTIVE", "secret_refs": c.Members,
-		"consumers": []any{},
-	}, nil
+		"consumers": []any{}, "creator_id": c.Access.CreatorID,
+	}
+}
+
+func (b *Barbican) showContainer(_ *rest.Request, c Container) (int, any, error) {
+	return http.StatusOK, b.containerDoc(c), nil
+}
+
+func (b *Barbican) listContainers(r *rest.Request) (int, any, error) {
+	docs := []any{}
+	for _, c := range b.containers.Where(func(c Container) bool { return c.Access.ProjectID == r.ProjectID }) {
+		docs = append(docs, b.containerDoc(c))
+	}
+	return http.StatusOK, rest.Doc{"containers": docs, "total": len(docs)}, nil
 }
 
 func (b *Barbican) removeContainer(r *rest.Request) (int, any, error) {
