@@ -1,6 +1,6 @@
 // Package housekeeping does what has no hurry: purges rows of deleted amphorae and load
-// balancers, renews certificates of amphorae before they expire, and finds what was left
-// in the cloud without a row.
+// balancers, renews certificates of amphorae before they expire, measures when those of users
+// do, and finds what was left in the cloud without a row.
 package housekeeping
 
 import (
@@ -39,6 +39,7 @@ func New(cfg Config, deps Deps) (*Keeper, error) {
 func (k *Keeper) Run(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { return every(ctx, k.cfg.CleanupInterval, k.Purge) })
+	g.Go(func() error { return every(ctx, k.cfg.CleanupInterval, k.WatchExpiry) })
 	if k.CA != nil {
 		g.Go(func() error { return every(ctx, min(k.cfg.CertInterval, k.cfg.CertRetryInterval), k.Rotate) })
 	}

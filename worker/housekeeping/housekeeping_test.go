@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/certs"
@@ -53,6 +55,7 @@ type rig struct {
 	network *network.Noop
 	agents  *agents
 	log     bytes.Buffer
+	metrics *prometheus.Registry
 	keeper  *housekeeping.Keeper
 }
 
@@ -60,7 +63,7 @@ func newRig(t *testing.T, e dbtest.Engine, cfg housekeeping.Config) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, now: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), servers: compute.NewNoop(), network: network.NewNoop(),
-		agents: &agents{Noop: amphora.NewNoop(), taken: map[string][]byte{}},
+		agents: &agents{Noop: amphora.NewNoop(), taken: map[string][]byte{}}, metrics: prometheus.NewRegistry(),
 	}
 	clock := func() time.Time { return r.now }
 	r.store = dbtest.Open(t, db.Config{URL: dbtest.Server(t, e), Now: clock})
@@ -74,7 +77,7 @@ func newRig(t *testing.T, e dbtest.Engine, cfg housekeeping.Config) *rig {
 	}
 	r.keeper, err = housekeeping.New(cfg, housekeeping.Deps{
 		Store: r.store, Servers: r.servers, Network: r.network, Agent: r.agents, CA: ca,
-		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Now: clock,
+		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Metrics: r.metrics, Now: clock,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -403,6 +406,46 @@ func TestHunt(t *testing.T) {
 		}
 		if want := map[bool]int{false: 2, true: 1}[remove]; len(groups) != want {
 			t.Errorf("remove %t: got security groups %v, want %d", remove, groups, want)
+		}
+	}
+}
+
+// gauges are the values of metrics without labels, by name.
+func (r *rig) gauges() map[string]float64 {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range families {
+		if len(f.GetMetric()) == 1 && f.GetMetric()[0].GetGauge() != nil {
+			out[f.GetName()] = f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	return out
+}
+
+func TestExpiryIsMeasured(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, housekeeping.Config{})
+	r.keeper.WatchExpiry(t.Context())
+	if g := r.gauges(); g["ottavino_tls_certificates"] != 0 || !math.IsInf(g["ottavino_tls_certificate_soonest_not_after_seconds"], 1) {
+		t.Errorf("without certificates: got %v", g)
+	}
+	for i, left := range []time.Duration{100 * day, 3 * day, 20 * day} {
+		r.tx(func(ctx context.Context, tx *db.Tx) error {
+			return tx.PutSecretCopy(ctx, db.SecretCopy{ID: strings.Repeat("a", i+1), LoadBalancerID: "lb", NotAfter: ptr(r.now.Add(left)), Content: []byte("x")})
+		})
+	}
+	r.keeper.WatchExpiry(t.Context())
+	g := r.gauges()
+	for name, want := range map[string]float64{
+		"ottavino_tls_certificates": 3, "ottavino_tls_certificates_expiring": 1,
+		"ottavino_tls_certificate_soonest_not_after_seconds": float64(r.now.Add(3 * day).Unix()),
+	} {
+		if g[name] != want {
+			t.Errorf("%s: got %v, want %v", name, g[name], want)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	purged, rotations *prometheus.CounterVec
 	orphans           *prometheus.GaugeVec
+
+	certificates, expiring, soonest prometheus.Gauge
 }
 
 // newMetrics registers with reg unless that is nil.
@@ -20,8 +22,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "ottavino_orphans", Help: "Things in the cloud with our names and without a row, by kind.",
 		}, []string{"kind"}),
 	}
+	for into, opts := range map[*prometheus.Gauge]prometheus.GaugeOpts{
+		&m.certificates: {Name: "ottavino_tls_certificates", Help: "Users' certificates in use."},
+		&m.expiring:     {Name: "ottavino_tls_certificates_expiring", Help: "Of those, the ones that expire within [house_keeping] cert_expiry_buffer."},
+		&m.soonest: {
+			Name: "ottavino_tls_certificate_soonest_not_after_seconds", Help: "When the first of them expires, in seconds since 1970; +Inf without certificates.",
+		},
+	} {
+		*into = prometheus.NewGauge(opts)
+	}
 	if reg != nil {
-		reg.MustRegister(m.purged, m.rotations, m.orphans)
+		reg.MustRegister(m.purged, m.rotations, m.orphans, m.certificates, m.expiring, m.soonest)
 	}
 	return m
 }
