@@ -33,7 +33,7 @@ func sandboxCommand() *cobra.Command {
 		Short: "Run a small OpenStack with load balancers until interrupted",
 		Long: `Run a small OpenStack in one process, with ottavino serve on it, until interrupted.
 
-Keystone, Nova, Neutron and Glance answer at http://` + cloudAddress + `, load balancers at
+Keystone, Nova, Neutron, Glance and Barbican answer at http://` + cloudAddress + `, load balancers at
 http://` + apiAddress + `. Servers are Linux namespaces; nothing outside of them is touched, and
 nothing is left when it ends.`,
 		Args: cobra.NoArgs,
