@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -217,27 +216,34 @@ func (x *tlsLab) handshake(port int, conf *tls.Config) (tls.ConnectionState, err
 	return conn.(*tls.Conn).ConnectionState(), nil
 }
 
+// answer is what a request got.
+type answer struct {
+	status int
+	proto  string
+	header http.Header
+	body   string
+}
+
 // get makes one request on a connection of its own.
-func (x *tlsLab) get(port int, conf *tls.Config) (body string, resp *http.Response, err error) {
+func (x *tlsLab) get(port int, conf *tls.Config) (answer, error) {
 	transport := &http.Transport{TLSClientConfig: conf, DisableKeepAlives: true, ForceAttemptHTTP2: len(conf.NextProtos) > 0}
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
 	defer client.CloseIdleConnections()
-	resp, err = client.Get(fmt.Sprintf("https://%s:%d/", x.vip, port))
+	resp, err := client.Get(fmt.Sprintf("https://%s:%d/", x.vip, port))
 	if err != nil {
-		return "", nil, err
+		return answer{}, err
 	}
 	defer resp.Body.Close()
-	var text bytes.Buffer
-	_, err = io.Copy(&text, resp.Body)
-	return text.String(), resp, err
+	body, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Proto, resp.Header, string(body)}, err
 }
 
 // serves waits until a request gets an answer that holds a text.
 func (x *tlsLab) serves(port int, conf *tls.Config, want string) {
 	x.t.Helper()
 	within(x.t, 30*time.Second, fmt.Sprintf("port %d serves %s", port, want), func() bool {
-		body, resp, err := x.get(port, conf)
-		return err == nil && resp.StatusCode == http.StatusOK && strings.Contains(body, want)
+		a, err := x.get(port, conf)
+		return err == nil && a.status == http.StatusOK && strings.Contains(a.body, want)
 	})
 }
 

@@ -77,14 +77,14 @@ func TestTLSListeners(t *testing.T) {
 	t.Run("HTTP/2 and HSTS", func(t *testing.T) {
 		conf := trust("www.example.com")
 		conf.NextProtos = []string{"h2", "http/1.1"}
-		_, resp, err := x.get(443, conf)
+		a, err := x.get(443, conf)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if resp.ProtoMajor != 2 {
-			t.Errorf("got %s", resp.Proto)
+		if a.proto != "HTTP/2.0" {
+			t.Errorf("got %s", a.proto)
 		}
-		if got, want := resp.Header.Get("Strict-Transport-Security"), fmt.Sprintf("max-age=%d; includeSubDomains; preload;", age); got != want {
+		if got, want := a.header.Get("Strict-Transport-Security"), fmt.Sprintf("max-age=%d; includeSubDomains; preload;", age); got != want {
 			t.Errorf("got the header %q, want %q", got, want)
 		}
 		conf = trust("www.example.com")
@@ -122,11 +122,11 @@ func TestTLSListeners(t *testing.T) {
 	})
 	t.Run("client authentication", func(t *testing.T) {
 		for name, certificates := range map[string][]*issued{"nobody": nil, "the revoked": {revoked}, "the foreign": {foreign}} {
-			if body, _, err := x.get(4443, trust("www.example.com", certificates...)); err == nil {
-				t.Errorf("%s got %s", name, body)
+			if a, err := x.get(4443, trust("www.example.com", certificates...)); err == nil {
+				t.Errorf("%s got %s", name, a.body)
 			}
 		}
-		body, _, err := x.get(4443, trust("www.example.com", good))
+		a, err := x.get(4443, trust("www.example.com", good))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,13 +135,13 @@ func TestTLSListeners(t *testing.T) {
 			"X-Ssl-Issuer: /CN=a CA\r", fmt.Sprintf("X-Ssl-Client-Sha1: %X\r", sha1.Sum(good.cert.Raw)), "X-Forwarded-Proto: https\r",
 			"X-Ssl-Client-Not-Before: " + good.cert.NotBefore.Format("060102150405Z"), "X-Ssl-Client-Not-After: " + good.cert.NotAfter.Format("060102150405Z"),
 		} {
-			if !strings.Contains(body, want) {
-				t.Errorf("the member got %s, want %q", body, want)
+			if !strings.Contains(a.body, want) {
+				t.Errorf("the member got %s, want %q", a.body, want)
 			}
 		}
 		for want, certificates := range map[string][]*issued{"X-Ssl-Client-Has-Cert: 0": nil, "X-Ssl-Client-Has-Cert: 1": {good}} {
-			if body, _, err := x.get(5443, trust("www.example.com", certificates...)); err != nil || !strings.Contains(body, want) {
-				t.Errorf("optional: got %s, %v, want %s", body, err, want)
+			if a, err := x.get(5443, trust("www.example.com", certificates...)); err != nil || !strings.Contains(a.body, want) {
+				t.Errorf("optional: got %s, %v, want %s", a.body, err, want)
 			}
 		}
 	})

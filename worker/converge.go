@@ -106,25 +106,28 @@ func (p *pass) applyOnce(ctx context.Context, a *db.Amphora, target amphora.Targ
 	if err != nil {
 		return err
 	}
-	lbID := p.tree.LoadBalancer.ID
-	if !ok {
-		if p.calm || len(p.tree.Listeners) == 0 && a.Status != db.Allocated {
-			return nil
-		}
-		return p.Agent.Remove(ctx, target, lbID)
+	if !ok && (p.calm || len(p.tree.Listeners) == 0 && a.Status != db.Allocated) {
+		return nil
 	}
+	if !ok {
+		return p.Agent.Remove(ctx, target, p.tree.LoadBalancer.ID)
+	}
+	return p.deliver(ctx, a, target, cfg)
+}
+
+// deliver brings the agent certificates and configuration, and has it run them.
+func (p *pass) deliver(ctx context.Context, a *db.Amphora, target amphora.Target, cfg []byte) error {
+	lbID := p.tree.LoadBalancer.ID
 	files := p.certificateFiles()
 	certificates, changed, err := p.pushCertificates(ctx, a, target, files)
 	if err != nil {
 		return err
 	}
 	changed = changed || p.rotated()
-	if p.calm && a.Status == db.Allocated && !changed && !p.stopped(a) {
-		held, has, err := p.Agent.Config(ctx, target, lbID)
-		if err != nil || has && string(held) == string(cfg) {
+	if p.calm && a.Status == db.Allocated && !changed {
+		if ok, err := p.runs(ctx, a, target, cfg); err != nil || ok {
 			return err
 		}
-		p.Log.WarnContext(ctx, "the amphora's configuration had drifted and is repaired", "amphora_id", a.ID)
 	}
 	if changed {
 		// The agent tests what it gets; Apply would not send again what the agent has, though its certificates are others.
@@ -139,10 +142,18 @@ func (p *pass) applyOnce(ctx context.Context, a *db.Amphora, target amphora.Targ
 	return nil
 }
 
-// stopped says that the agent runs no haproxy, as after a reboot that left it without certificates.
-func (p *pass) stopped(a *db.Amphora) bool {
+// runs says that the agent runs what it should. It runs nothing after a reboot that left it without certificates.
+func (p *pass) runs(ctx context.Context, a *db.Amphora, target amphora.Target, cfg []byte) (bool, error) {
+	held, has, err := p.Agent.Config(ctx, target, p.tree.LoadBalancer.ID)
+	if err != nil {
+		return false, err
+	}
 	told := p.server[a.ID]
-	return told.CPUCount > 0 && told.HAProxyCount == 0
+	if stopped := told.CPUCount > 0 && told.HAProxyCount == 0; !stopped && has && string(held) == string(cfg) {
+		return true, nil
+	}
+	p.Log.WarnContext(ctx, "the amphora does not run its configuration: that is repaired", "amphora_id", a.ID)
+	return false, nil
 }
 
 func (p *pass) render(a *db.Amphora) (cfg []byte, ok bool, err error) {

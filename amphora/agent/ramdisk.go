@@ -35,14 +35,15 @@ func inMemory(dir string) (bool, error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return false, err
 	}
-	if kind := int64(s.Type); kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC {
+	kind := int64(s.Type) //nolint:unconvert // 32 bits on some machines
+	if kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC {
 		return true, nil
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
 		return false, err
 	}
-	device := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)) //nolint:unconvert // 32 bits on some
+	device := fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev))
 	return onRAMDisk(device), nil
 }
 
