@@ -265,6 +265,46 @@ func (p *pass) blameUsers(s *userSecret) {
 	}
 }
 
+// keepServing is why nothing is applied now: it would cut off who is served although nobody asked for that, or although its
+// secret may be readable again in a moment. That takes a load balancer without copies, as another service leaves it,
+// or a reference that has just been changed.
+func (p *pass) keepServing(a *db.Amphora) error {
+	if p.stopped(a) || a.Status != db.Allocated {
+		return nil
+	}
+	for _, s := range p.secrets {
+		if s.used() != nil || final(s.err) && !p.calm || !p.calm && p.lease.Attempts+1 >= p.cfg.RetryBudget {
+			continue
+		}
+		reason := "SecretUnavailable"
+		if final(s.err) {
+			reason = "SecretLost"
+		}
+		for _, u := range s.users {
+			if p.served(u) {
+				return &failure{reason, u.kind, u.id, s.err}
+			}
+		}
+	}
+	return nil
+}
+
+// served says that an object is in effect, as far as its status tells.
+func (p *pass) served(o object) bool {
+	statuses := []db.ProvisioningStatus{db.Active, db.PendingUpdate}
+	for _, l := range p.tree.Listeners {
+		if l.ID == o.id {
+			return slices.Contains(statuses, l.ProvisioningStatus)
+		}
+	}
+	for _, t := range p.tree.Pools {
+		if t.ID == o.id {
+			return slices.Contains(statuses, t.ProvisioningStatus)
+		}
+	}
+	return false
+}
+
 // awaitSecrets is why a pass that applied the rest has to be made again; nil = it need not, or it was tried often enough:
 // then the objects concerned show ERROR, and drift checks go on trying.
 func (p *pass) awaitSecrets() error {

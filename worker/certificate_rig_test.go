@@ -102,6 +102,13 @@ func (f *flaky) held(amphoraID string) map[string][]byte {
 	return out
 }
 
+// stop says whether haproxy runs.
+func (f *flaky) stop(stopped bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopped = stopped
+}
+
 // note adds to the calls that were made.
 func (f *flaky) note(op string) {
 	f.mu.Lock()

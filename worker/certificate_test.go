@@ -128,6 +128,12 @@ func TestVanishedSecretBreaksNothing(t *testing.T) {
 	r.cloud.ForgetSecret(ref)
 	r.recheck(id)
 	r.until("the owner is told", func() bool { return len(r.events(listener, "SecretLost")) > 0 })
+	heal := r.cloud.Inject(sandbox.Fault{Method: "GET", Path: "/payload", Status: 403, Body: "{}"})
+	r.recheck(id)
+	r.until("the owner is told that it is private", func() bool {
+		return slices.ContainsFunc(r.events(listener, "SecretLost"), func(e db.Event) bool { return strings.Contains(e.Message, "Barbican answers 403") })
+	})
+	heal()
 	r.active(id)
 	r.member(id, "10.10.0.251")
 	r.active(id)
@@ -148,6 +154,71 @@ func TestVanishedSecretBreaksNothing(t *testing.T) {
 	if n := len(r.copies(id)); n != 0 {
 		t.Errorf("%d copies outlive the load balancer", n)
 	}
+}
+
+// TestNothingIsCutOff: where there are no copies, as on a load balancer that another service leaves, a drift check takes nobody
+// out of service whose secret cannot be read, and a change of the reference waits before it does.
+func TestNothingIsCutOff(t *testing.T) {
+	t.Parallel()
+	for reason, fault := range map[string]int{"SecretUnavailable": 503, "SecretLost": 404} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			id := r.balancer()
+			r.active(id)
+			ref := r.deposit(issue(t, "www", time.Hour*24*100, nil).bundle(t))
+			listener := r.terminated(id, 443, []string{ref})
+			r.active(id)
+			heal := r.cloud.Inject(sandbox.Fault{Method: "GET", Path: "/payload", Status: fault, Body: "{}"})
+			r.tx(func(ctx context.Context, tx *db.Tx) error {
+				if err := tx.ForgetSecretCopies(ctx, id, nil); err != nil {
+					return err
+				}
+				return tx.Schedule(ctx, id, tx.Now())
+			})
+			r.until("the owner is told, more than once", func() bool {
+				e := r.events(listener, reason)
+				return len(e) > 0 && e[0].Count > 1
+			})
+			if of, _ := r.listenerStatus(id, listener); of != db.Active || !strings.Contains(r.config(id), listener) {
+				t.Errorf("the listener is %s, and its amphora runs %s", of, r.config(id))
+			}
+			heal()
+			r.until("there is a copy", func() bool { return len(r.copies(id)) == 1 })
+			r.remove(id)
+		})
+	}
+}
+
+// TestNewReferenceWaits: a key manager that fails just after the API has followed a new reference cuts nobody off for a while.
+func TestNewReferenceWaits(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.RetryBudget = 1000 })
+	id := r.balancer()
+	r.active(id)
+	old, renewed := issue(t, "www", time.Hour*24*100, nil), issue(t, "www", time.Hour*24*100, nil)
+	listener := r.terminated(id, 443, []string{r.deposit(old.bundle(t))})
+	r.active(id)
+	ref := r.deposit(renewed.bundle(t))
+	heal := r.barbicanFails()
+	l := r.tree(id).Listeners[1]
+	if l.ID != listener {
+		l = r.tree(id).Listeners[0]
+	}
+	r.change(id, func(ctx context.Context, tx *db.Tx) error {
+		l.TLSCertificateID, l.ProvisioningStatus = &ref, db.PendingUpdate
+		return db.Update(ctx, tx, &l.Listener, "tls_certificate_id", "provisioning_status")
+	})
+	r.until("the owner is told", func() bool { return len(r.events(listener, "SecretUnavailable")) > 0 })
+	if len(r.files(id)[old.file()]) == 0 || !strings.Contains(r.config(id), listener) {
+		t.Error("the listener is not served as before")
+	}
+	heal()
+	r.active(id)
+	if files := r.files(id); len(files[renewed.file()]) == 0 || len(files[old.file()]) != 0 {
+		t.Error("the new certificate did not take the old one's place")
+	}
+	r.remove(id)
 }
 
 // barbicanFails makes all reads of secrets fail.
@@ -379,6 +450,23 @@ func TestForgetfulAmphora(t *testing.T) {
 		files := r.files(id)
 		return len(files[www.file()]) > 0 && len(files[listener+".pem"]) > 0 && slices.Contains(r.agent.made(), "apply")
 	})
+	r.remove(id)
+}
+
+// TestStoppedHAProxyIsStarted although the agent holds all it needs, as when a worker died after it had filled the RAM disk.
+func TestStoppedHAProxyIsStarted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.DriftInterval = 20 * time.Millisecond })
+	id := r.balancer()
+	r.active(id)
+	r.agent.plan(func(_ int, op string) (error, bool) {
+		if op == "apply" {
+			r.agent.stop(false)
+		}
+		return nil, false
+	})
+	r.agent.stop(true)
+	r.until("haproxy was started", func() bool { return slices.Contains(r.agent.made(), "apply") })
 	r.remove(id)
 }
 

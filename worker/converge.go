@@ -89,6 +89,9 @@ func (p *pass) apply(ctx context.Context, a *db.Amphora) error {
 	if err := p.readSecrets(ctx); err != nil {
 		return err
 	}
+	if err := p.keepServing(a); err != nil {
+		return err
+	}
 	for {
 		refusal := p.applyOnce(ctx, a, target)
 		again, err := p.withoutRefused(ctx, refusal)
@@ -142,14 +145,19 @@ func (p *pass) deliver(ctx context.Context, a *db.Amphora, target amphora.Target
 	return nil
 }
 
-// runs says that the agent runs what it should. It runs nothing after a reboot that left it without certificates.
+// stopped says that no haproxy runs, as after a reboot that left the amphora without certificates.
+func (p *pass) stopped(a *db.Amphora) bool {
+	told := p.server[a.ID]
+	return told.CPUCount > 0 && told.HAProxyCount == 0
+}
+
+// runs says that the agent runs what it should.
 func (p *pass) runs(ctx context.Context, a *db.Amphora, target amphora.Target, cfg []byte) (bool, error) {
 	held, has, err := p.Agent.Config(ctx, target, p.tree.LoadBalancer.ID)
 	if err != nil {
 		return false, err
 	}
-	told := p.server[a.ID]
-	if stopped := told.CPUCount > 0 && told.HAProxyCount == 0; !stopped && has && string(held) == string(cfg) {
+	if !p.stopped(a) && has && string(held) == string(cfg) {
 		return true, nil
 	}
 	p.Log.WarnContext(ctx, "the amphora does not run its configuration: that is repaired", "amphora_id", a.ID)

@@ -252,8 +252,9 @@ type flaky struct {
 
 	uploaded string // the newest configuration of an agent
 
-	lists bool                         // certificates
-	files map[string]map[string][]byte // by amphora and name
+	lists   bool                         // certificates
+	stopped bool                         // haproxy
+	files   map[string]map[string][]byte // by amphora and name
 }
 
 func newFlaky() *flaky {
@@ -304,6 +305,11 @@ func (f *flaky) Info(ctx context.Context, t amphora.Target) (info amphora.Info, 
 
 func (f *flaky) Details(ctx context.Context, t amphora.Target) (d amphora.Details, err error) {
 	err = f.do("details", func() (err error) { d, err = f.Noop.Details(ctx, t); return err })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped {
+		d.HAProxyCount = 0
+	}
 	return d, err
 }
 
