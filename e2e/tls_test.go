@@ -264,6 +264,13 @@ func TestCertificateLife(t *testing.T) {
 	within(t, 30*time.Second, "the new certificate is shown", func() bool { return shown() == second.cert.SerialNumber.String() })
 	x.hears(listener, "CertificateRotated")
 
+	// OpenSSL finds keys of 1024 bits too short, which only haproxy can tell.
+	x.sandbox.ReplaceSecret(ref, weakBundle(t))
+	x.hears(listener, "CertificateRefused")
+	if got := shown(); got != second.cert.SerialNumber.String() {
+		t.Errorf("with a certificate that haproxy refuses: got %s, want the last good one", got)
+	}
+
 	x.sandbox.ForgetSecret(ref)
 	x.hears(listener, "SecretLost")
 	x.member(pool, mirror(t, "another", nil))

@@ -196,6 +196,16 @@ func (p *pass) noteReading(ctx context.Context, tx *db.Tx, s *userSecret, m *mat
 		s.fresh = m
 		return nil
 	}
+	return p.store(ctx, tx, s, m) // encrypted anew, in case that the first key is another now
+}
+
+// store writes a copy.
+func (p *pass) store(ctx context.Context, tx *db.Tx, s *userSecret, m *material) error {
+	plain, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	s.row.Content, s.row.NotAfter = p.Sealer.Seal(plain, s.row.ID), m.NotAfter
 	return tx.PutSecretCopy(ctx, s.row)
 }
 
@@ -322,7 +332,13 @@ func (p *pass) keepSecrets(ctx context.Context, tx *db.Tx) error {
 		if s.fresh == nil || !p.applies(s) {
 			continue
 		}
-		if err := p.keep(ctx, tx, s); err != nil {
+		if err := p.store(ctx, tx, s, s.fresh); err != nil {
+			return err
+		}
+		if s.good == nil {
+			continue
+		}
+		if err := p.tell(ctx, tx, s, "Normal", "CertificateRotated", "what "+s.ref+" leads to has changed and is in use"); err != nil {
 			return err
 		}
 	}
@@ -337,18 +353,6 @@ func (p *pass) keepSecrets(ctx context.Context, tx *db.Tx) error {
 // applies says that somebody who uses a secret is not left out.
 func (p *pass) applies(s *userSecret) bool {
 	return slices.ContainsFunc(s.users, func(u object) bool { return !p.isBlamed(u.kind, u.id) })
-}
-
-func (p *pass) keep(ctx context.Context, tx *db.Tx, s *userSecret) error {
-	plain, err := json.Marshal(s.fresh)
-	if err != nil {
-		return err
-	}
-	s.row.Content, s.row.NotAfter = p.Sealer.Seal(plain, s.row.ID), s.fresh.NotAfter
-	if err := tx.PutSecretCopy(ctx, s.row); err != nil || s.good == nil {
-		return err
-	}
-	return p.tell(ctx, tx, s, "Normal", "CertificateRotated", "what "+s.ref+" leads to has changed and is in use")
 }
 
 // nextLook is when a load balancer that needs nothing is looked at again; 0 = never.

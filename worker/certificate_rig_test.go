@@ -26,6 +26,9 @@ import (
 	"github.com/ottavino/ottavino/db"
 )
 
+// Keys of copies: the first of the two encrypts.
+const newKey, oldKey = "insecure-key-do-not-use-this-key", "an-older-key-do-not-use-it-eithe"
+
 // text is a log that tests read.
 type text struct {
 	mu sync.Mutex

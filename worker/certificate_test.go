@@ -13,6 +13,7 @@ import (
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/sandbox"
+	"github.com/ottavino/ottavino/secret"
 	"github.com/ottavino/ottavino/worker"
 )
 
@@ -357,6 +358,67 @@ func TestRotationIsPushed(t *testing.T) {
 // refusal is what an agent answers to a configuration that haproxy does not take.
 func refusal(output string) error {
 	return &amphora.AgentError{Op: "test", Status: 400, Message: output, Err: errors.New("HTTP 400")}
+}
+
+// TestCopiesChangeKeys: what an older key has encrypted is read, and encrypted anew before the key is taken away.
+func TestCopiesChangeKeys(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.balancer()
+	r.active(id)
+	listener := r.terminated(id, 443, []string{r.deposit(issue(t, "www", time.Hour*24*100, nil).bundle(t))})
+	r.active(id)
+	older, err := secret.NewSealer([]string{oldKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer, err := secret.NewSealer([]string{newKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens := func() (row db.SecretCopy, plain []byte, err error) {
+		for _, row = range r.copies(id) {
+			plain, err = newer.Open(row.Content, row.ID)
+		}
+		return row, plain, err
+	}
+	row, plain, err := opens()
+	if err != nil {
+		t.Fatal(err)
+	}
+	row.Content = older.Seal(plain, row.ID)
+	r.tx(func(ctx context.Context, tx *db.Tx) error { return tx.PutSecretCopy(ctx, row) })
+	r.recheck(id)
+	r.until("the copy is under the new key", func() bool { _, _, err := opens(); return err == nil })
+	if n := len(r.events(listener, "CertificateRotated")); n != 0 {
+		t.Errorf("got %d events of a rotation that was none", n)
+	}
+	r.remove(id)
+}
+
+// TestBadSecretBlamesAPool: the pool is out, its listener stays.
+func TestBadSecretBlamesAPool(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.balancer()
+	r.active(id)
+	pool, ref := r.tree(id).Pools[0], r.deposit([]byte("nonsense"))
+	r.change(id, func(ctx context.Context, tx *db.Tx) error {
+		pool.TLSEnabled, pool.CATLSCertificateID, pool.ProvisioningStatus = true, &ref, db.PendingUpdate
+		return db.Update(ctx, tx, &pool.Pool, "tls_enabled", "ca_tls_certificate_id", "provisioning_status")
+	})
+	r.until("the pool is in ERROR, and the rest ACTIVE", func() bool {
+		t := r.tree(id)
+		return t.Pools[0].ProvisioningStatus == db.Error && t.Listeners[0].ProvisioningStatus == db.Active &&
+			t.LoadBalancer.ProvisioningStatus == db.Active
+	})
+	if e := r.events(pool.ID, "NotApplicable"); len(e) == 0 || !strings.Contains(e[0].Message, ref) {
+		t.Errorf("got the events %+v, want one that names %s", e, ref)
+	}
+	if cfg := r.config(id); strings.Contains(cfg, pool.ID) || !strings.Contains(cfg, ":80") {
+		t.Errorf("got %s, want the listener without the pool", cfg)
+	}
+	r.remove(id)
 }
 
 // TestWhatHAProxyRefuses: the last good certificate stays in use; who has none is blamed alone.

@@ -53,7 +53,7 @@ func newRig(t *testing.T, tweak ...func(*worker.Config)) *rig {
 		t.Fatal(err)
 	}
 	r.keys = cloud.Service{Session: session, Endpoint: cloud.Endpoint{Type: "key-manager"}}
-	sealer, err := secret.NewSealer([]string{"insecure-key-do-not-use-this-key"})
+	sealer, err := secret.NewSealer([]string{newKey, oldKey})
 	if err != nil {
 		t.Fatal(err)
 	}

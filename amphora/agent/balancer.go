@@ -95,11 +95,10 @@ func (a *Agent) remove(r *http.Request, _ []byte) reply {
 	if bad, is := badName(id); is {
 		return bad
 	}
-	if !a.haproxy.has(id) {
-		return ok(http.StatusOK)
-	}
-	if err := a.haproxy.remove(r.Context(), id); err != nil {
-		return said(http.StatusInternalServerError, "Error stopping haproxy", err.Error())
+	if a.haproxy.has(id) {
+		if err := a.haproxy.remove(r.Context(), id); err != nil {
+			return said(http.StatusInternalServerError, "Error stopping haproxy", err.Error())
+		}
 	}
 	_ = os.RemoveAll(filepath.Join(a.config().CertDir, id))
 	return ok(http.StatusOK)

@@ -165,6 +165,9 @@ func TestCertificateRequests(t *testing.T) {
 		{"GET", path, "", 200, `{"certificates":{"` + pemName + `":"` + digest("two") + `"}}`},
 		{"DELETE", path + "/" + pemName, "", 200, "OK"},
 		{"GET", path, "", 200, `{"certificates":{}}`},
+		{"PUT", path + "/" + pemName, "one", 200, "OK"},
+		{"DELETE", "/1.0/listeners/" + lbID, "", 200, "OK"},
+		{"GET", path, "", 200, `{"certificates":{}}`},
 	} {
 		status, body := r.raw(c.method, c.path, c.body)
 		if status != c.status || !strings.Contains(body, c.want) {
