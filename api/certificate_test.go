@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ottavino/ottavino/api"
 	"github.com/ottavino/ottavino/db"
@@ -285,4 +286,50 @@ func TestOvertaken(t *testing.T) {
 		"Certificate references were changed by another request. Please try again."})
 	m.do = nil
 	f.must(200, "PUT", listeners+"/"+id, `{"listener": {}}`)
+}
+
+// TestReferencesAreLookedAtAgain: who names a reference in a PUT wants what it leads to now.
+func TestReferencesAreLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	lb := f.loadBalancer()
+	listener := f.create(listeners, `{"listener": {"loadbalancer_id": "`+lb+`", "protocol": "TERMINATED_HTTPS", "protocol_port": 443, `+
+		attributes(ofDefault, "https://keys/v1/secrets/1")+`}}`)
+	f.settle(lb)
+	pool := f.create(pools, `{"pool": {"loadbalancer_id": "`+lb+`", "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN", "tls_enabled": true}}`)
+	later := time.Now().UTC().Add(time.Hour).Truncate(time.Millisecond)
+	for _, c := range []struct {
+		path, body string
+		again      bool
+	}{
+		{listeners + "/" + listener, `{"listener": {"name": "x"}}`, false},
+		{pools + "/" + pool, `{"pool": {"name": "x"}}`, false},
+		{listeners + "/" + listener, `{"listener": {` + attributes(ofDefault, "https://keys/v1/secrets/1") + `}}`, true},
+		{listeners + "/" + listener, `{"listener": {` + attributes(ofSNI, "https://keys/v1/secrets/2") + `}}`, true},
+		{listeners + "/" + listener, `{"listener": {` + attributes(ofCA, "https://keys/v1/secrets/3") + `}}`, true},
+		{listeners + "/" + listener, `{"listener": {` + attributes(ofCRL, "https://keys/v1/secrets/4") + `}}`, true},
+		{pools + "/" + pool, `{"pool": {` + attributes(ofPool, "https://keys/v1/secrets/1") + `}}`, true},
+		{pools + "/" + pool, `{"pool": {` + attributes(ofPoolCA, "https://keys/v1/secrets/3") + `}}`, true},
+		{pools + "/" + pool, `{"pool": {` + attributes(ofPoolCRL, "https://keys/v1/secrets/4") + `}}`, true},
+	} {
+		f.settle(lb)
+		err := f.store.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			return tx.PutSecretCopy(ctx, db.SecretCopy{ID: "copy", LoadBalancerID: lb, Content: []byte("x"), CheckedAt: later, NextAt: later})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.must(200, "PUT", c.path, c.body)
+		var row *db.SecretCopy
+		err = f.store.Read(t.Context(), func(ctx context.Context, tx *db.Tx) (err error) {
+			row, err = db.Get[db.SecretCopy](ctx, tx, "copy")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := row.NextAt.Before(later); again != c.again {
+			t.Errorf("PUT %s: looked at again %t, want %t", c.body, again, c.again)
+		}
+	}
 }
