@@ -40,8 +40,13 @@ func (p *pass) pushCertificates(ctx context.Context, a *db.Amphora, t amphora.Ta
 }
 
 // dropCertificates removes the files that nothing refers to any more. They do no harm where they are, so a failure waits for
-// the next pass.
+// the next pass; and so do the files of who is left out, which may be served as it was.
 func (p *pass) dropCertificates(ctx context.Context, t amphora.Target, files []certificateFile, held map[string]string) {
+	for o := range p.blamed {
+		if o.kind == db.KindListener || o.kind == db.KindPool {
+			return
+		}
+	}
 	stale := p.retired()
 	for name := range held {
 		stale = append(stale, name)
@@ -87,11 +92,10 @@ func (p *pass) rotated() bool {
 }
 
 // withoutRefused says whether haproxy's refusal is about users' files, and goes back to the last good copies of those; who has none
-// is left out, as is who is named otherwise. What the key manager gave looked well, but haproxy has the last word: a key may
-// be too short for it.
+// is left out. What the key manager gave looked well, but haproxy has the last word: a key may be too short for it.
 func (p *pass) withoutRefused(ctx context.Context, refusal error) (again bool, err error) {
 	var said *amphora.AgentError
-	if !errors.As(refusal, &said) || said.Status != http.StatusBadRequest {
+	if !errors.As(refusal, &said) || said.Status != http.StatusBadRequest && said.Status != http.StatusInternalServerError {
 		return false, nil
 	}
 	for _, s := range p.secrets {
@@ -120,33 +124,7 @@ func (p *pass) withoutRefused(ctx context.Context, refusal error) (again bool, e
 			return false, err
 		}
 	}
-	return again || p.blameNamed(said.Message), nil
-}
-
-// blameNamed blames the objects that haproxy's complaints name, and says whether there were any: what it calls proxies and
-// servers has the ids of listeners, pools and members.
-func (p *pass) blameNamed(message string) (found bool) {
-	var objects []object // the narrowest first: a server has the name of its backend before its own, and that its listener's
-	for _, t := range p.tree.Pools {
-		for _, m := range t.Members {
-			objects = append(objects, object{db.KindMember, m.ID})
-		}
-	}
-	for _, t := range p.tree.Pools {
-		objects = append(objects, object{db.KindPool, t.ID})
-	}
-	for _, l := range p.tree.Listeners {
-		objects = append(objects, object{db.KindListener, l.ID})
-	}
-	for line := range strings.Lines(message) {
-		i := slices.IndexFunc(objects, func(o object) bool { return strings.Contains(line, o.id) })
-		if i < 0 || !strings.Contains(line, "[ALERT]") || p.isBlamed(objects[i].kind, objects[i].id) {
-			continue
-		}
-		p.blame(objects[i].kind, objects[i].id, "haproxy refuses it: "+strings.TrimSpace(line))
-		found = true
-	}
-	return found
+	return again, nil
 }
 
 // lineWith is the line of a text that holds a word.

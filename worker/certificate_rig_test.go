@@ -112,13 +112,6 @@ func (f *flaky) stop(stopped bool) {
 	f.stopped = stopped
 }
 
-// note adds to the calls that were made.
-func (f *flaky) note(op string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.calls = append(f.calls, op)
-}
-
 // files are those of the amphora that serves.
 func (r *rig) files(id string) map[string][]byte {
 	r.t.Helper()
@@ -219,8 +212,8 @@ func (r *rig) deposit(payload []byte) (ref string) {
 	return out.Ref
 }
 
-// change makes a change of a load balancer as the API does.
-func (r *rig) change(id string, fn func(ctx context.Context, tx *db.Tx) error) {
+// alter makes a change of a load balancer as the API does.
+func (r *rig) alter(id string, fn func(ctx context.Context, tx *db.Tx) error) {
 	r.t.Helper()
 	r.tx(func(ctx context.Context, tx *db.Tx) error {
 		if _, err := tx.BeginChange(ctx, id, db.AcceptPending); err != nil {
@@ -238,7 +231,7 @@ func (r *rig) terminated(id string, port int, refs []string, tweak ...func(*db.L
 	for _, change := range tweak {
 		change(l)
 	}
-	r.change(id, func(ctx context.Context, tx *db.Tx) error {
+	r.alter(id, func(ctx context.Context, tx *db.Tx) error {
 		if err := db.Insert(ctx, tx, l); err != nil {
 			return err
 		}
@@ -251,7 +244,7 @@ func (r *rig) terminated(id string, port int, refs []string, tweak ...func(*db.L
 func (r *rig) member(id, address string) {
 	r.t.Helper()
 	pool := r.tree(id).Pools[0].ID
-	r.change(id, func(ctx context.Context, tx *db.Tx) error {
+	r.alter(id, func(ctx context.Context, tx *db.Tx) error {
 		return db.Insert(ctx, tx, &db.Member{
 			ID: uuid.NewString(), PoolID: pool, IPAddress: &address, ProtocolPort: 80, ProvisioningStatus: db.PendingCreate,
 			OperatingStatus: db.NoMonitor, Enabled: true, VNICType: "normal",

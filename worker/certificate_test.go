@@ -35,7 +35,7 @@ func TestTLSIsServed(t *testing.T) {
 			list := ca.revokes(t, shop)
 			caRef, listRef, oursRef := r.deposit(ca.pem()), r.deposit(list), r.deposit(ours.bundle(t))
 			pool := r.tree(id).Pools[0]
-			r.change(id, func(ctx context.Context, tx *db.Tx) error {
+			r.alter(id, func(ctx context.Context, tx *db.Tx) error {
 				pool.TLSEnabled, pool.TLSCertificateID, pool.CATLSCertificateID, pool.CRLContainerID = true, &oursRef, &caRef, &listRef
 				pool.TLSVersions = ptr("TLSv1.3")
 				return db.Update(ctx, tx, &pool.Pool, "tls_enabled", "tls_certificate_id", "ca_tls_certificate_id", "crl_container_id", "tls_versions")
@@ -100,7 +100,7 @@ func TestTLSIsServed(t *testing.T) {
 
 			// The last user takes files and copies along.
 			r.agent.plan(nil)
-			r.change(id, func(ctx context.Context, tx *db.Tx) error {
+			r.alter(id, func(ctx context.Context, tx *db.Tx) error {
 				pool.TLSEnabled = false
 				if err := db.Update(ctx, tx, &pool.Pool, "tls_enabled"); err != nil {
 					return err
@@ -206,7 +206,7 @@ func TestNewReferenceWaits(t *testing.T) {
 	if l.ID != listener {
 		l = r.tree(id).Listeners[0]
 	}
-	r.change(id, func(ctx context.Context, tx *db.Tx) error {
+	r.alter(id, func(ctx context.Context, tx *db.Tx) error {
 		l.TLSCertificateID, l.ProvisioningStatus = &ref, db.PendingUpdate
 		return db.Update(ctx, tx, &l.Listener, "tls_certificate_id", "provisioning_status")
 	})
@@ -403,7 +403,7 @@ func TestBadSecretBlamesAPool(t *testing.T) {
 	id := r.balancer()
 	r.active(id)
 	pool, ref := r.tree(id).Pools[0], r.deposit([]byte("nonsense"))
-	r.change(id, func(ctx context.Context, tx *db.Tx) error {
+	r.alter(id, func(ctx context.Context, tx *db.Tx) error {
 		pool.TLSEnabled, pool.CATLSCertificateID, pool.ProvisioningStatus = true, &ref, db.PendingUpdate
 		return db.Update(ctx, tx, &pool.Pool, "tls_enabled", "ca_tls_certificate_id", "provisioning_status")
 	})
@@ -462,34 +462,6 @@ func TestWhatHAProxyRefuses(t *testing.T) {
 	}
 	if of, _ := r.listenerStatus(id, listener); of != db.Active {
 		t.Errorf("its sibling is %s", of)
-	}
-	r.agent.plan(nil)
-	r.remove(id)
-}
-
-// TestRefusalNamesItsObject: what haproxy complains of by name is left out, and the rest is served.
-func TestRefusalNamesItsObject(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	id := r.balancer()
-	r.active(id)
-	ref := r.deposit(issue(t, "www", time.Hour*24*100, nil).bundle(t))
-	r.agent.plan(func(_ int, op string) (error, bool) {
-		for _, l := range r.tree(id).Listeners {
-			if l.ProtocolPort == 443 && l.ProvisioningStatus == db.PendingCreate && op == "upload" && !slices.Contains(r.agent.made(), "refused") {
-				r.agent.note("refused")
-				return refusal("[NOTICE] this is haproxy\n[ALERT] config : Proxy '" + l.ID + "': all SSL/TLS versions are disabled\n"), false
-			}
-		}
-		return nil, false
-	})
-	bad := r.terminated(id, 443, []string{ref})
-	r.awaitStatus(id, bad, db.Error)
-	if e := r.events(bad, "NotApplicable"); len(e) == 0 || !strings.Contains(e[0].Message, "all SSL/TLS versions are disabled") {
-		t.Errorf("got the events %+v", e)
-	}
-	if cfg := r.config(id); strings.Contains(cfg, bad) || !strings.Contains(cfg, ":80") {
-		t.Errorf("got %s, want the sibling alone", cfg)
 	}
 	r.agent.plan(nil)
 	r.remove(id)
