@@ -139,14 +139,38 @@ func (p *pass) readDue(ctx context.Context, due []*userSecret) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return p.write(ctx, func(ctx context.Context, tx *db.Tx) error {
+	for _, s := range due {
+		p.countReading(ctx, s)
+	}
+	rows := make([]db.SecretCopy, len(due)) // the transaction may be made more than once
+	err := p.write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		for i, s := range due {
-			if err := p.noteReading(ctx, tx, s, found[i]); err != nil {
+			if rows[i], err = p.noteReading(ctx, tx, s, found[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	for i, s := range due {
+		if s.row = rows[i]; s.err == nil && !found[i].is(s.good) {
+			s.fresh = found[i]
+		}
+	}
+	return err
+}
+
+func (p *pass) countReading(ctx context.Context, s *userSecret) {
+	result := "read"
+	switch {
+	case s.err != nil && final(s.err):
+		result = "lost"
+	case s.err != nil:
+		result = "unavailable"
+	}
+	p.metrics.secrets.WithLabelValues(result).Inc()
+	if s.err != nil {
+		p.Log.WarnContext(ctx, "secret of a user not read", "reference", s.ref, "copy", s.good != nil, "error", s.err)
+	}
 }
 
 func (p *pass) read(ctx context.Context, w wish) (*material, error) {
@@ -182,52 +206,50 @@ func holdsPEM(text []byte, types []string) bool {
 	}
 }
 
-// noteReading takes in what the key manager said of a secret, and tells those who use it.
-func (p *pass) noteReading(ctx context.Context, tx *db.Tx, s *userSecret, m *material) error {
+// noteReading tells those who use a secret what the key manager said of it, and returns what its copy is now: it is stored, unless
+// it is new.
+func (p *pass) noteReading(ctx context.Context, tx *db.Tx, s *userSecret, m *material) (db.SecretCopy, error) {
 	if s.err != nil {
 		return p.noteFailure(ctx, tx, s)
 	}
-	p.metrics.secrets.WithLabelValues("read").Inc()
+	row := s.row
 	if err := p.warnOfExpiry(ctx, tx, s, m.NotAfter); err != nil {
-		return err
+		return row, err
 	}
-	s.row.CheckedAt, s.row.NextAt, s.row.Failures = p.Now(), p.Now().Add(jitter(p.cfg.SecretInterval)), 0
+	row.CheckedAt, row.NextAt, row.Failures = p.Now(), p.Now().Add(jitter(p.cfg.SecretInterval)), 0
 	if !m.is(s.good) {
-		s.fresh = m
-		return nil
+		return row, nil
 	}
-	return p.store(ctx, tx, s, m) // encrypted anew, in case that the first key is another now
+	return row, p.store(ctx, tx, row, m) // encrypted anew, in case that the first key is another now
 }
 
 // store writes a copy.
-func (p *pass) store(ctx context.Context, tx *db.Tx, s *userSecret, m *material) error {
+func (p *pass) store(ctx context.Context, tx *db.Tx, row db.SecretCopy, m *material) error {
 	plain, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	s.row.Content, s.row.NotAfter = p.Sealer.Seal(plain, s.row.ID), m.NotAfter
-	return tx.PutSecretCopy(ctx, s.row)
+	row.Content, row.NotAfter = p.Sealer.Seal(plain, row.ID), m.NotAfter
+	return tx.PutSecretCopy(ctx, row)
 }
 
-func (p *pass) noteFailure(ctx context.Context, tx *db.Tx, s *userSecret) error {
-	reason, result := "SecretUnavailable", "unavailable"
-	wait := min(p.cfg.SecretInterval, p.cfg.RetryFirst<<min(s.row.Failures, 16))
+func (p *pass) noteFailure(ctx context.Context, tx *db.Tx, s *userSecret) (db.SecretCopy, error) {
+	row, reason := s.row, "SecretUnavailable"
+	wait := min(p.cfg.SecretInterval, p.cfg.RetryFirst<<min(row.Failures, 16))
 	if final(s.err) {
-		reason, result, wait = "SecretLost", "lost", p.cfg.SecretInterval
+		reason, wait = "SecretLost", p.cfg.SecretInterval
 	}
-	p.metrics.secrets.WithLabelValues(result).Inc()
-	p.Log.WarnContext(ctx, "secret of a user not read", "reference", s.ref, "copy", s.good != nil, "error", s.err)
 	if s.good == nil {
-		return nil // those who use it are blamed
+		return row, nil // those who use it are blamed
 	}
 	if err := p.warnOfExpiry(ctx, tx, s, s.good.NotAfter); err != nil {
-		return err
+		return row, err
 	}
 	if err := p.tell(ctx, tx, s, "Warning", reason, s.err.Error()+": the last good copy is served"); err != nil {
-		return err
+		return row, err
 	}
-	s.row.CheckedAt, s.row.NextAt, s.row.Failures = p.Now(), p.Now().Add(jitter(wait)), s.row.Failures+1
-	return tx.PutSecretCopy(ctx, s.row)
+	row.CheckedAt, row.NextAt, row.Failures = p.Now(), p.Now().Add(jitter(wait)), row.Failures+1
+	return row, tx.PutSecretCopy(ctx, row)
 }
 
 // final says that asking again changes nothing before somebody has done something.
@@ -332,7 +354,7 @@ func (p *pass) keepSecrets(ctx context.Context, tx *db.Tx) error {
 		if s.fresh == nil || !p.applies(s) {
 			continue
 		}
-		if err := p.store(ctx, tx, s, s.fresh); err != nil {
+		if err := p.store(ctx, tx, s.row, s.fresh); err != nil {
 			return err
 		}
 		if s.good == nil {
