@@ -45,7 +45,7 @@ func New(confPath string, log *slog.Logger) (*Agent, error) {
 	}
 	return &Agent{
 		confPath: confPath, log: log, conf: conf,
-		haproxy:  &haproxy{base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID},
+		haproxy:  newHAProxy(conf, log),
 		versions: &versions{haproxy: conf.HAProxy},
 	}, nil
 }
@@ -78,6 +78,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g, inner := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.serve(inner, l) })
 	g.Go(func() error { return a.beat(inner) })
+	g.Go(func() error { return a.guard(inner) })
 	a.log.InfoContext(ctx, "agent started", "amphora_id", conf.AmphoraID, "address", l.Addr().String())
 	return g.Wait()
 }
@@ -91,7 +92,6 @@ func (a *Agent) prepareFiles(conf Config) error {
 	}
 	return errors.Join(
 		ifAbsent(a.haproxy.groupFile(), 0o644, "global\n    group "+defaultGroup()+"\n"),
-		ifAbsent(a.haproxy.limitsFile(), 0o644, limits),
 		ifAbsent(filepath.Join(conf.BasePath, "ping-wrapper.sh"), 0o755, pingWrapper),
 	)
 }
@@ -146,6 +146,7 @@ func (a *Agent) restore(ctx context.Context) error {
 	err = errors.Join(err, listErr)
 	for _, id := range ids {
 		if a.haproxy.running(id) {
+			a.haproxy.findLeaving(id)
 			continue
 		}
 		err = errors.Join(err, a.haproxy.start(ctx, id))

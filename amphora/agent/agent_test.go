@@ -53,9 +53,10 @@ type rig struct {
 	stop   func()
 }
 
-func newRig(t *testing.T) *rig {
+// newRig starts an agent, after what prepare does.
+func newRig(t *testing.T, prepare ...func(*rig)) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), port: freePort(t)}
+	r := &rig{t: t, dir: shortDir(t), port: freePort(t)}
 	var err error
 	if r.beats, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -83,6 +84,9 @@ amphora_id = %[5]s
 		Client:   func() (tls.Certificate, error) { return r.client, nil },
 		ServerCA: func() (*x509.CertPool, error) { return r.roots, nil },
 	})
+	for _, p := range prepare {
+		p(r)
+	}
 	r.run()
 	t.Cleanup(func() {
 		_ = r.driver.Remove(context.Background(), r.target, lbID)
@@ -93,6 +97,17 @@ amphora_id = %[5]s
 		_ = exec.Command("ip", "netns", "delete", "amphora-haproxy").Run()
 	})
 	return r
+}
+
+// shortDir is a t.TempDir whose sockets haproxy can bind: their paths may have 97 characters.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "agent-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 func freePort(t *testing.T) int {
@@ -216,14 +231,7 @@ func (r *rig) inside(argv ...string) string {
 // web is a member that answers with a word.
 func (r *rig) web(word string) (port int) {
 	r.t.Helper()
-	l, err := net.Listen("tcp", outside+":0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, word) })}
-	go func() { _ = server.Serve(l) }()
-	r.t.Cleanup(func() { _ = server.Close() })
-	return l.Addr().(*net.TCPAddr).Port
+	return r.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, word) }))
 }
 
 // config is a haproxy.cfg with one member.

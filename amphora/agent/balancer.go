@@ -31,6 +31,7 @@ func (a *Agent) getConfig(r *http.Request, _ []byte) reply {
 	if err != nil {
 		return notFound(id)
 	}
+	text = asSent(text)
 	return reply{status: http.StatusOK, text: text, etag: md5hex(text)}
 }
 

@@ -2,11 +2,13 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // upstream's way to name peers
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -16,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -24,6 +27,19 @@ import (
 // agent, in the namespace amphora-haproxy. What runs is told by its pid file.
 type haproxy struct {
 	base, program, amphoraID string
+	log                      *slog.Logger
+
+	mu      sync.Mutex                 // guards what follows; changes are the agent's to serialise
+	leaving map[string]map[string]bool // servers that are removed and serve their last connections, by load balancer
+	started map[string]int             // pids of masters, for when a full disk took no pid file
+	stopped map[string]bool            // load balancers that shall not run
+}
+
+func newHAProxy(conf Config, log *slog.Logger) *haproxy {
+	return &haproxy{
+		base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID, log: log,
+		leaving: map[string]map[string]bool{}, started: map[string]int{}, stopped: map[string]bool{},
+	}
 }
 
 func (h *haproxy) dir(id string) string        { return filepath.Join(h.base, id) }
@@ -31,12 +47,6 @@ func (h *haproxy) configFile(id string) string { return filepath.Join(h.dir(id),
 func (h *haproxy) pidFile(id string) string    { return filepath.Join(h.dir(id), id+".pid") }
 func (h *haproxy) socket(id string) string     { return filepath.Join(h.base, id+".sock") }
 func (h *haproxy) groupFile() string           { return filepath.Join(h.base, "haproxy-default-user-group.conf") }
-
-func (h *haproxy) limitsFile() string { return filepath.Join(h.base, "haproxy-limits.conf") }
-
-// limits lets haproxy run with fewer file descriptors than its connection limit would take: where the amphora's limit is
-// lower (a container), serving fewer connections is better than serving none.
-const limits = "global\n    no strict-limits\n"
 
 // defaultGroup is the group of the user nobody: distributions differ.
 func defaultGroup() string {
@@ -77,33 +87,52 @@ func (e *invalidConfig) Error() string { return "haproxy refuses the configurati
 
 // install checks a configuration and stores it; nothing is restarted.
 func (h *haproxy) install(ctx context.Context, id string, cfg []byte) (output string, err error) {
+	ctx = context.WithoutCancel(ctx)
 	if err := os.MkdirAll(h.dir(id), 0o755); err != nil {
 		return "", err
 	}
-	candidate := h.configFile(id) + ".new"
-	if err := replaceFile(candidate, cfg, 0o600); err != nil {
+	if err := h.writeOwn(id); err != nil {
 		return "", err
 	}
-	out, err := exec.CommandContext(ctx, h.program, "-c", "-L", h.peer(), "-f", candidate, "-f", h.groupFile()).CombinedOutput()
-	if err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			return string(out), err
-		}
-		_ = os.Rename(candidate, candidate+"-failed")
-		return string(out), &invalidConfig{string(out)}
+	candidate := h.configFile(id) + ".new"
+	soft := soften(cfg)
+	output, err = h.check(ctx, candidate, id, soft)
+	var invalid *invalidConfig
+	if errors.As(err, &invalid) && !bytes.Equal(soft, cfg) {
+		output, err = h.check(ctx, candidate, id, cfg) // a haproxy that does not know what was added
 	}
-	return string(out), os.Rename(candidate, h.configFile(id))
+	if errors.As(err, &invalid) {
+		_ = os.Rename(candidate, candidate+"-failed")
+	}
+	if err != nil {
+		return output, err
+	}
+	return output, os.Rename(candidate, h.configFile(id))
+}
+
+// check writes a configuration to a file and asks haproxy whether it is valid.
+func (h *haproxy) check(ctx context.Context, file, id string, cfg []byte) (output string, err error) {
+	if err := replaceFile(file, cfg, 0o600); err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, h.program, "-c", "-L", h.peer(), "-f", file, "-f", h.groupFile(), "-f", h.ownFile(id)).CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return string(out), &invalidConfig{asSentLines(string(out), cfg)}
+	}
+	return string(out), err
 }
 
 // pid is the master's; 0 when it does not run.
 func (h *haproxy) pid(id string) int {
-	text, err := os.ReadFile(h.pidFile(id))
-	if err != nil {
-		return 0
+	pid := 0
+	if text, err := os.ReadFile(h.pidFile(id)); err == nil {
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 1 {
+	h.mu.Lock()
+	pid = cmp.Or(pid, h.started[id])
+	h.mu.Unlock()
+	if pid <= 1 {
 		return 0
 	}
 	// The number may be another's by now.
@@ -116,55 +145,9 @@ func (h *haproxy) pid(id string) int {
 
 func (h *haproxy) running(id string) bool { return h.pid(id) != 0 }
 
-// start runs haproxy in the namespace. The configuration makes it a daemon, in a session of its own.
-func (h *haproxy) start(ctx context.Context, id string) error {
-	if err := ensureNamespace(ctx); err != nil {
-		return err
-	}
-	_ = os.Remove(h.pidFile(id))
-	said, err := os.CreateTemp(h.dir(id), "start-*.log")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(said.Name())
-	defer said.Close()
-
-	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", namespace, h.program, "-W", "-D", "-L", h.peer(),
-		"-f", h.configFile(id), "-f", h.groupFile(), "-f", h.limitsFile(), "-p", h.pidFile(id))
-	// A file, not a pipe: haproxy may keep it open for as long as it lives.
-	cmd.Stdout, cmd.Stderr = said, said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Run(); err != nil {
-		text, _ := os.ReadFile(said.Name())
-		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(text))
-	}
-	return h.await(ctx, id, func(i processInfo) bool { return i.pid != "" })
-}
-
-// reload has the master start a worker with the new configuration. The old worker hands its sockets over and ends
-// when its last connection does, so no connection is refused or cut.
-func (h *haproxy) reload(ctx context.Context, id string) error {
-	before, err := h.info(id)
-	if err != nil {
-		before = processInfo{}
-	}
-	h.saveState(id)
-	if err := syscall.Kill(h.pid(id), syscall.SIGUSR2); err != nil {
-		return fmt.Errorf("signal haproxy: %w", err)
-	}
-	return h.await(ctx, id, func(i processInfo) bool { return i.pid != before.pid })
-}
-
-// saveState keeps what haproxy knows of servers' health over a reload; without it, they are only checked anew.
-func (h *haproxy) saveState(id string) {
-	state, err := h.command(id, "show servers state")
-	if err == nil {
-		_ = replaceFile(filepath.Join(h.dir(id), "servers-state"), append(state, '\n'), 0o644)
-	}
-}
-
 func (h *haproxy) stop(ctx context.Context, id string) error {
 	pid := h.pid(id)
+	h.wish(id, false)
 	if pid == 0 {
 		return nil
 	}
@@ -178,7 +161,8 @@ func (h *haproxy) remove(ctx context.Context, id string) error {
 	if err := h.stop(ctx, id); err != nil {
 		return err
 	}
-	_ = os.Remove(h.socket(id))
+	h.forget(id)
+	_ = errors.Join(os.Remove(h.socket(id)), os.Remove(h.adminSocket(id)))
 	return os.RemoveAll(h.dir(id))
 }
 
@@ -192,17 +176,10 @@ func poll(ctx context.Context, what string, ok func() bool) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("waited in vain for %s", what)
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(2 * time.Millisecond):
 		}
 	}
 	return nil
-}
-
-func (h *haproxy) await(ctx context.Context, id string, ok func(processInfo) bool) error {
-	return poll(ctx, "haproxy to take its configuration", func() bool {
-		i, err := h.info(id)
-		return err == nil && ok(i)
-	})
 }
 
 // processInfo is what identifies a worker.
@@ -222,9 +199,11 @@ func (h *haproxy) info(id string) (processInfo, error) {
 }
 
 // command asks a worker over its stats socket.
-func (h *haproxy) command(id, command string) ([]byte, error) {
+func (h *haproxy) command(id, command string) ([]byte, error) { return h.ask(h.socket(id), command) }
+
+func (h *haproxy) ask(socket, command string) ([]byte, error) {
 	d := net.Dialer{Timeout: time.Second}
-	conn, err := d.Dial("unix", h.socket(id))
+	conn, err := d.Dial("unix", socket)
 	if err != nil {
 		return nil, err
 	}

@@ -145,13 +145,13 @@ func (a *Agent) measure() (heartbeat.Message, map[string]counters) {
 		if err != nil {
 			continue
 		}
-		readStats(string(text), m, totals)
+		readStats(string(text), m, totals, func(server string) bool { return a.haproxy.left(id, server) })
 	}
 	return m, totals
 }
 
-// readStats reads haproxy's CSV into the message.
-func readStats(text string, m heartbeat.Message, totals map[string]counters) {
+// readStats reads haproxy's CSV into the message, without the servers that are removed and only serve their last connections.
+func readStats(text string, m heartbeat.Message, totals map[string]counters, left func(server string) bool) {
 	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# "))).ReadAll()
 	if err != nil || len(rows) == 0 {
 		return
@@ -167,7 +167,9 @@ func readStats(text string, m heartbeat.Message, totals map[string]counters) {
 			}
 			return ""
 		}
-		readRow(get, m, totals)
+		if !left(get("pxname") + "/" + get("svname")) {
+			readRow(get, m, totals)
+		}
 	}
 }
 

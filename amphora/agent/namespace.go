@@ -15,9 +15,11 @@ import (
 // namespace is where traffic is; the management interface stays outside.
 const namespace = "amphora-haproxy"
 
+const namespaceFile = "/var/run/netns/" + namespace
+
 // ensureNamespace makes the namespace with what haproxy needs in it, unless it is there.
 func ensureNamespace(ctx context.Context) error {
-	if _, err := os.Stat("/var/run/netns/" + namespace); err == nil {
+	if _, err := os.Stat(namespaceFile); err == nil {
 		return nil
 	}
 	if out, err := exec.CommandContext(ctx, "ip", "netns", "add", namespace).CombinedOutput(); err != nil {

@@ -1,0 +1,135 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// glance is how long a haproxy that was started meanwhile is not watched yet, and the first pause after one that did not start.
+	glance = 100 * time.Millisecond
+	// round is how often the agent looks at what nobody tells it: a namespace that is gone, servers without connections.
+	round = time.Second
+	// longestRest bounds the pause between attempts to start a haproxy that does not start.
+	longestRest = 30 * time.Second
+	// maxWords bounds the file of haproxy's words.
+	maxWords = 1 << 20
+)
+
+// guard starts haproxy again as soon as it ends, brings the namespace back, and deletes removed servers, until ctx ends.
+func (a *Agent) guard(ctx context.Context) error {
+	wake, end, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer wake.Close()
+	defer context.AfterFunc(ctx, func() { _ = end.Close() })()
+	g := &guardian{agent: a, rests: map[string]rest{}}
+	for ctx.Err() == nil {
+		if g.look(ctx); ctx.Err() == nil {
+			a.awaitDeath(int(wake.Fd()), glance)
+		}
+	}
+	return nil
+}
+
+// awaitDeath returns when a haproxy ends, something happens on wake, or the time is over.
+func (a *Agent) awaitDeath(wake int, timeout time.Duration) {
+	fds := []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}} //nolint:gosec // a file descriptor
+	ids, _ := a.haproxy.ids()
+	for _, id := range ids {
+		pid := a.haproxy.pid(id)
+		if pid == 0 {
+			continue
+		}
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			defer unix.Close(fd)
+			fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}) //nolint:gosec // see above
+		}
+	}
+	_, _ = unix.Poll(fds, int(timeout.Milliseconds())) // interrupted: the next round is early
+}
+
+// guardian remembers how often haproxy did not start.
+type guardian struct {
+	agent  *Agent
+	rests  map[string]rest
+	looked time.Time // at what is looked at once a round
+}
+
+type rest struct {
+	pause time.Duration
+	until time.Time
+}
+
+func (g *guardian) look(ctx context.Context) {
+	a := g.agent
+	a.change.Lock()
+	defer a.change.Unlock()
+	ids, err := a.haproxy.ids()
+	if err != nil {
+		return
+	}
+	if time.Since(g.looked) >= round {
+		g.looked = time.Now()
+		g.tidy(ctx, ids)
+	}
+	for _, id := range ids {
+		if a.haproxy.running(id) || !a.haproxy.wished(id) || time.Now().Before(g.rests[id].until) {
+			continue
+		}
+		a.log.ErrorContext(ctx, "haproxy has ended and is started again", "load_balancer_id", id)
+		if err := a.haproxy.start(ctx, id); err != nil {
+			a.log.ErrorContext(ctx, "haproxy does not start", "load_balancer_id", id, "error", err)
+			pause := min(max(glance, 2*g.rests[id].pause), longestRest)
+			g.rests[id] = rest{pause, time.Now().Add(pause)}
+			continue
+		}
+		delete(g.rests, id)
+	}
+}
+
+func (g *guardian) tidy(ctx context.Context, ids []string) {
+	if err := g.agent.restoreNamespace(ctx, ids); err != nil {
+		g.agent.log.ErrorContext(ctx, "the namespace is not restored", "error", err)
+	}
+	for _, id := range ids {
+		g.agent.haproxy.retire(id)
+		g.agent.haproxy.trimWords(id)
+	}
+}
+
+// restoreNamespace brings back a namespace that somebody deleted. While haproxy is in it, only its name is gone.
+func (a *Agent) restoreNamespace(ctx context.Context, ids []string) error {
+	if _, err := os.Stat(namespaceFile); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if len(ids) == 0 && len(plugged(a.config().BasePath)) == 0 {
+		return nil // there was none yet
+	}
+	a.log.ErrorContext(ctx, "the namespace is gone and is restored", "namespace", namespace)
+	for _, id := range ids {
+		if pid := a.haproxy.pid(id); pid != 0 {
+			out, err := exec.CommandContext(ctx, "ip", "netns", "attach", namespace, strconv.Itoa(pid)).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("%w: %s", err, out)
+			}
+			break
+		}
+	}
+	return errors.Join(ensureNamespace(ctx), a.restoreInterfaces(ctx))
+}
+
+// trimWords empties the file of haproxy's words when it has grown: servers that come and go are told there for ever.
+func (h *haproxy) trimWords(id string) {
+	if info, err := os.Stat(h.wordsFile(id)); err == nil && info.Size() > maxWords {
+		_ = os.Truncate(h.wordsFile(id), 0)
+	}
+}

@@ -1,0 +1,394 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// capabilities are what this agent has beyond API 1.0: its "reload" changes servers and certificates of the worker that
+// runs wherever that is enough.
+var capabilities = []string{"runtime"}
+
+func (h *haproxy) adminSocket(id string) string { return filepath.Join(h.base, id+".adm") }
+func (h *haproxy) ownFile(id string) string     { return filepath.Join(h.dir(id), "agent.conf") }
+func (h *haproxy) wordsFile(id string) string   { return filepath.Join(h.dir(id), "haproxy.log") }
+
+// writeOwn writes what the agent adds to a controller's configuration, in a file of its own: a socket on which haproxy takes
+// changes, and leave to run with fewer file descriptors than its connection limit would take: where the amphora's limit is lower
+// (a container), serving fewer connections is better than serving none.
+func (h *haproxy) writeOwn(id string) error {
+	text := "global\n    no strict-limits\n    stats socket " + h.adminSocket(id) + " mode 0600 level admin\n"
+	if now, err := os.ReadFile(h.ownFile(id)); err == nil && string(now) == text {
+		return nil
+	}
+	return replaceFile(h.ownFile(id), []byte(text), 0o644)
+}
+
+// reload has haproxy run what its files say: by commands if that is enough, otherwise by a new worker.
+func (h *haproxy) reload(ctx context.Context, id string) error {
+	ctx = context.WithoutCancel(ctx) // half of it must not stay undone when the controller hangs up
+	to, now, err := h.wanted(id)
+	if err != nil {
+		return err
+	}
+	err = h.adapt(ctx, id, to, now)
+	if err == nil {
+		return nil
+	}
+	h.log.DebugContext(ctx, "haproxy gets a new worker", "load_balancer_id", id, "reason", err)
+	if err := h.renew(ctx, id, to, now); err != nil {
+		h.restoreLastGood(ctx, id)
+		return err
+	}
+	h.forgetLeaving(id)
+	if err := h.remember(id, to); err != nil {
+		h.log.WarnContext(ctx, "what haproxy runs is not noted: the next change is a reload", "error", err)
+	}
+	h.endOldWorkers(ctx, id)
+	return nil
+}
+
+// renew has the master start a worker with the new configuration. The old worker hands its sockets over and ends
+// when its last connection does, so no connection is refused or cut. If the new one does not start, the old goes on.
+func (h *haproxy) renew(ctx context.Context, id string, to running, now layout) error {
+	if err := h.canBind(id, now); err != nil {
+		return err
+	}
+	master := h.pid(id)
+	before := children(master)
+	h.saveState(id)
+	words := h.openWords(id)
+	defer words.Close()
+	notice, err := h.listen(id)
+	if err != nil {
+		h.log.WarnContext(ctx, "haproxy cannot tell when it is ready", "error", err)
+	}
+	defer notice.Close()
+	if err := syscall.Kill(master, syscall.SIGUSR2); err != nil {
+		return fmt.Errorf("signal haproxy: %w", err)
+	}
+	renewed := func() bool { // the old worker may answer until the new one has its sockets
+		i, err := h.info(id)
+		pid, _ := strconv.Atoi(i.pid)
+		return err == nil && !slices.Contains(before, pid)
+	}
+	failed := func() bool {
+		return !h.running(id) || notice.ready() && !slices.ContainsFunc(children(master), func(pid int) bool { return !slices.Contains(before, pid) })
+	}
+	over := false
+	err = poll(ctx, "haproxy to take its configuration", func() bool { over = failed(); return over || renewed() })
+	if over {
+		return fmt.Errorf("haproxy does not run the configuration and goes on with the one before: %s", h.alerts(id, to.Config))
+	}
+	return err
+}
+
+// canBind tries what a new worker will bind and the old one has not. haproxy itself would pause the old worker while it tries,
+// for two seconds in which nobody gets through.
+func (h *haproxy) canBind(id string, now layout) error {
+	r, err := h.lastGood(id)
+	if err != nil {
+		return nil //nolint:nilerr // nothing known: haproxy will tell
+	}
+	bound := parseLayout([]byte(r.Config)).binds
+	return inNamespace(func() error {
+		for at, frontend := range now.binds {
+			if _, has := bound[at]; has {
+				continue
+			}
+			if err := tryBind(at); err != nil {
+				return fmt.Errorf("frontend %s: cannot bind %s: %w", frontend, at, err)
+			}
+		}
+		return nil
+	})
+}
+
+// tryBind binds as haproxy does, and lets go.
+func tryBind(at netip.AddrPort) error {
+	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()})
+	if at.Addr().Is4() {
+		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1),
+		unix.Bind(fd, to),
+	)
+}
+
+// start runs haproxy in the namespace, in a session of its own. If it does not run what it shall, it runs what it ran last.
+func (h *haproxy) start(ctx context.Context, id string) error {
+	ctx = context.WithoutCancel(ctx)
+	h.wish(id, true)
+	if err := ensureNamespace(ctx); err != nil {
+		return err
+	}
+	if err := h.writeOwn(id); err != nil {
+		h.log.WarnContext(ctx, "haproxy starts without its admin socket", "error", err)
+	}
+	to, _, err := h.wanted(id)
+	if err != nil {
+		return err
+	}
+	err = h.launch(ctx, id)
+	if err == nil {
+		if err := h.remember(id, to); err != nil {
+			h.log.WarnContext(ctx, "what haproxy runs is not noted: the next change is a reload", "error", err)
+		}
+		return nil
+	}
+	err = fmt.Errorf("%w: %s", err, h.alerts(id, to.Config))
+	if !h.restoreLastGood(ctx, id) {
+		return err
+	}
+	return errors.Join(err, h.launch(ctx, id))
+}
+
+func (h *haproxy) launch(ctx context.Context, id string) error {
+	_ = os.Remove(h.pidFile(id))
+	h.forgetLeaving(id)
+	words := h.openWords(id)
+	defer words.Close()
+	notice, err := h.listen(id)
+	if err != nil {
+		h.log.WarnContext(ctx, "haproxy cannot tell when it is ready", "error", err)
+	}
+	defer notice.Close()
+
+	// Not CommandContext: haproxy outlives whoever asked for it.
+	cmd := exec.Command("ip", "netns", "exec", namespace, h.program, "-Ws", "-L", h.peer(), //nolint:noctx // see above
+		"-f", h.configFile(id), "-f", h.groupFile(), "-f", h.ownFile(id), "-p", h.pidFile(id))
+	// A file, not a pipe: haproxy keeps it open for as long as it lives.
+	cmd.Stdout, cmd.Stderr = words, words
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "NOTIFY_SOCKET=") }), "NOTIFY_SOCKET="+h.noticeFile(id))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.started[id] = cmd.Process.Pid
+	h.mu.Unlock()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }() // ends with haproxy, or with the agent: haproxy outlives that
+	var failed error
+	err = poll(ctx, "haproxy to start", func() bool {
+		select {
+		case failed = <-ended:
+			failed = fmt.Errorf("haproxy does not start: %w", failed)
+			return true
+		default:
+		}
+		_, err := h.info(id)
+		return (notice.ready() || notice == nil) && err == nil
+	})
+	return errors.Join(failed, err)
+}
+
+// openWords empties and opens the file that haproxy writes to; without disk space its words are lost.
+func (h *haproxy) openWords(id string) *os.File {
+	f, err := os.OpenFile(h.wordsFile(id), os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil
+	}
+	return f
+}
+
+var alert = regexp.MustCompile(`(?m)^\[ALERT\] +\(\d+\) : (.*)$`)
+
+// alerts are haproxy's words about why it does not start.
+func (h *haproxy) alerts(id, config string) string {
+	text, err := os.ReadFile(h.wordsFile(id))
+	if err != nil {
+		return "its words are lost: " + err.Error()
+	}
+	var out []string
+	for _, m := range alert.FindAllStringSubmatch(string(text), -1) {
+		out = append(out, m[1])
+	}
+	return asSentLines(strings.Join(out, "; "), []byte(config))
+}
+
+// notice is where haproxy tells that it is ready, as it tells systemd.
+type notice struct {
+	conn *net.UnixConn
+	told bool
+}
+
+func (h *haproxy) noticeFile(id string) string { return filepath.Join(h.dir(id), "ready.sock") }
+
+func (h *haproxy) listen(id string) (*notice, error) {
+	_ = os.Remove(h.noticeFile(id))
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: h.noticeFile(id), Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	return &notice{conn: conn}, nil
+}
+
+// ready says whether haproxy has said so: about a new worker, or that there is none.
+func (n *notice) ready() bool {
+	if n == nil {
+		return false
+	}
+	buffer := make([]byte, 4096)
+	for !n.told {
+		_ = n.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+		length, err := n.conn.Read(buffer)
+		if err != nil {
+			return false
+		}
+		n.told = slices.Contains(strings.Split(string(buffer[:length]), "\n"), "READY=1")
+	}
+	return true
+}
+
+func (n *notice) Close() error {
+	if n == nil {
+		return nil
+	}
+	return n.conn.Close()
+}
+
+// saveState keeps what haproxy knows of servers' health over a reload; without it, they are only checked anew. What was
+// changed by commands is left out: the new configuration says it, and old words of it must not be heard against that.
+func (h *haproxy) saveState(id string) {
+	text, err := h.command(id, "show servers state")
+	if err == nil {
+		_ = replaceFile(filepath.Join(h.dir(id), "servers-state"), healthOnly(text), 0o644)
+	}
+}
+
+// healthOnly makes the table say of every server that it has the weight it began with, and leaves out those that are in
+// maintenance or drained.
+func healthOnly(table []byte) []byte {
+	var (
+		out    strings.Builder
+		column map[string]int
+	)
+	for line := range strings.Lines(string(table)) {
+		words := strings.Fields(line)
+		if column == nil {
+			out.WriteString(line)
+			if len(words) > 1 && words[0] == "#" {
+				column = map[string]int{}
+				for i, name := range words[1:] {
+					column[name] = i
+				}
+			}
+			continue
+		}
+		if len(words) != len(column) {
+			continue
+		}
+		words[column["srv_uweight"]] = words[column["srv_iweight"]]
+		if words[column["srv_admin_state"]] == "0" {
+			out.WriteString(strings.Join(words, " ") + "\n")
+		}
+	}
+	return []byte(out.String() + "\n")
+}
+
+// restoreLastGood brings the configuration back that haproxy ran last; the other stays beside it, for who wants to see.
+func (h *haproxy) restoreLastGood(ctx context.Context, id string) bool {
+	good, err := h.lastGood(id)
+	if err != nil {
+		return false
+	}
+	now, err := os.ReadFile(h.configFile(id))
+	if err != nil || string(now) == good.Config {
+		return false
+	}
+	_ = replaceFile(h.configFile(id)+".new-failed", now, 0o600)
+	if err := replaceFile(h.configFile(id), []byte(good.Config), 0o600); err != nil {
+		h.log.ErrorContext(ctx, "the last good configuration is not restored", "error", err)
+		return false
+	}
+	return true
+}
+
+// maxOldWorkers bounds the workers that serve their last connections: each takes the memory of a haproxy, and clients that stay for
+// days must not let them pile up. Beyond it the oldest ends, with its connections.
+const maxOldWorkers = 16
+
+func (h *haproxy) endOldWorkers(ctx context.Context, id string) {
+	current, err := h.info(id)
+	if err != nil {
+		return
+	}
+	old := slices.DeleteFunc(children(h.pid(id)), func(pid int) bool { return strconv.Itoa(pid) == current.pid })
+	for _, pid := range old[:max(0, len(old)-maxOldWorkers)] {
+		h.log.WarnContext(ctx, "too many old workers serve last connections: the oldest ends", "load_balancer_id", id, "pid", pid)
+		_ = syscall.Kill(pid, syscall.SIGTERM)
+	}
+}
+
+// children are a process's, the oldest first.
+func children(parent int) []int {
+	type child struct{ pid, since int }
+	var found []child
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is good
+	for _, path := range stats {
+		words, err := statOf(path)
+		if err != nil || words[1] != strconv.Itoa(parent) { // ended meanwhile, or another's
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		since, _ := strconv.Atoi(words[startField])
+		found = append(found, child{pid, since})
+	}
+	slices.SortFunc(found, func(a, b child) int { return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.pid, b.pid)) })
+	var out []int
+	for _, c := range found {
+		out = append(out, c.pid)
+	}
+	return out
+}
+
+// wish says whether a load balancer's haproxy shall run.
+func (h *haproxy) wish(id string, run bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopped[id] = !run
+}
+
+func (h *haproxy) wished(id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.stopped[id]
+}
+
+func (h *haproxy) forgetLeaving(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.leaving, id)
+}
+
+// forget is for a load balancer that is removed.
+func (h *haproxy) forget(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.leaving, id)
+	delete(h.started, id)
+	delete(h.stopped, id)
+}
