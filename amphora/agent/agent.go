@@ -145,8 +145,9 @@ func (a *Agent) restore(ctx context.Context) error {
 	ids, listErr := a.haproxy.ids()
 	err = errors.Join(err, listErr)
 	for _, id := range ids {
+		a.haproxy.want(id, true)
 		if a.haproxy.running(id) {
-			a.haproxy.findLeaving(id)
+			a.haproxy.adopt(id)
 			continue
 		}
 		err = errors.Join(err, a.haproxy.start(ctx, id))

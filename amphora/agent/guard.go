@@ -82,7 +82,7 @@ func (g *guardian) look(ctx context.Context) {
 		g.tidy(ctx, ids)
 	}
 	for _, id := range ids {
-		if a.haproxy.running(id) || !a.haproxy.wished(id) || time.Now().Before(g.rests[id].until) {
+		if a.haproxy.running(id) || !a.haproxy.isWanted(id) || time.Now().Before(g.rests[id].until) {
 			continue
 		}
 		a.log.ErrorContext(ctx, "haproxy has ended and is started again", "load_balancer_id", id)

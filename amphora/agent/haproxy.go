@@ -2,7 +2,6 @@ package agent
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // upstream's way to name peers
 	"encoding/base64"
@@ -29,16 +28,18 @@ type haproxy struct {
 	base, program, amphoraID string
 	log                      *slog.Logger
 
-	mu      sync.Mutex                 // guards what follows; changes are the agent's to serialise
-	leaving map[string]map[string]bool // servers that are removed and serve their last connections, by load balancer
-	started map[string]int             // pids of masters, for when a full disk took no pid file
-	stopped map[string]bool            // load balancers that shall not run
+	mu      sync.Mutex                   // guards what follows; changes are the agent's to serialise
+	leaving map[string]map[string]bool   // servers that are removed and serve their last connections, by load balancer
+	masters map[string]int               // pids
+	wanted  map[string]bool              // load balancers that shall run
+	loaded  map[string]map[string][]byte // files as they were when haproxy loaded them, by load balancer and path
 }
 
 func newHAProxy(conf Config, log *slog.Logger) *haproxy {
 	return &haproxy{
 		base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID, log: log,
-		leaving: map[string]map[string]bool{}, started: map[string]int{}, stopped: map[string]bool{},
+		leaving: map[string]map[string]bool{}, masters: map[string]int{}, wanted: map[string]bool{},
+		loaded: map[string]map[string][]byte{},
 	}
 }
 
@@ -123,31 +124,40 @@ func (h *haproxy) check(ctx context.Context, file, id string, cfg []byte) (outpu
 	return string(out), err
 }
 
-// pid is the master's; 0 when it does not run.
+// pid is the master's; 0 when it does not run. The file is not enough: on a full disk it is empty, and for a moment when
+// haproxy reloads.
 func (h *haproxy) pid(id string) int {
-	pid := 0
-	if text, err := os.ReadFile(h.pidFile(id)); err == nil {
-		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
-	}
 	h.mu.Lock()
-	pid = cmp.Or(pid, h.started[id])
-	h.mu.Unlock()
-	if pid <= 1 {
+	defer h.mu.Unlock()
+	if pid := h.masters[id]; isHAProxy(pid) {
+		return pid
+	}
+	text, err := os.ReadFile(h.pidFile(id))
+	if err != nil {
 		return 0
 	}
-	// The number may be another's by now.
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil || strings.TrimSpace(string(name)) != "haproxy" {
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || !isHAProxy(pid) {
 		return 0
 	}
+	h.masters[id] = pid
 	return pid
+}
+
+// isHAProxy says that a process is there, and no other that got its number.
+func isHAProxy(pid int) bool {
+	if pid <= 1 {
+		return false
+	}
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return err == nil && strings.TrimSpace(string(name)) == "haproxy"
 }
 
 func (h *haproxy) running(id string) bool { return h.pid(id) != 0 }
 
 func (h *haproxy) stop(ctx context.Context, id string) error {
 	pid := h.pid(id)
-	h.wish(id, false)
+	h.want(id, false)
 	if pid == 0 {
 		return nil
 	}
@@ -180,22 +190,6 @@ func poll(ctx context.Context, what string, ok func() bool) error {
 		}
 	}
 	return nil
-}
-
-// processInfo is what identifies a worker.
-type processInfo struct{ pid string }
-
-func (h *haproxy) info(id string) (processInfo, error) {
-	text, err := h.command(id, "show info")
-	if err != nil {
-		return processInfo{}, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if pid, ok := strings.CutPrefix(line, "Pid:"); ok {
-			return processInfo{strings.TrimSpace(pid)}, nil
-		}
-	}
-	return processInfo{}, errors.New("haproxy does not tell its pid")
 }
 
 // command asks a worker over its stats socket.

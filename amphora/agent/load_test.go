@@ -3,10 +3,14 @@ package agent_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -74,34 +78,51 @@ type load struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	served atomic.Int64
-	failed sync.Map
+
+	mu     sync.Mutex // guards failed
+	failed map[string]int
 }
 
-func (r *rig) load() *load {
+// load begins; with TLS half of the clients speak it, on port 443.
+func (r *rig) load(withTLS ...bool) *load {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
-	l := &load{t: r.t, cancel: cancel}
-	for range 4 {
-		l.wg.Go(func() { l.client(ctx, true) })
-		l.wg.Go(func() { l.client(ctx, false) })
+	l := &load{t: r.t, cancel: cancel, failed: map[string]int{}}
+	var dialer net.Dialer
+	plain := func() (net.Conn, error) { return dialer.DialContext(ctx, "tcp", vip+":80") }
+	other := plain
+	if len(withTLS) > 0 {
+		other = func() (net.Conn, error) {
+			d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // certificates come and go
+			return d.DialContext(ctx, "tcp", vip+":443")
+		}
+	}
+	for _, dial := range []func() (net.Conn, error){plain, plain, other, other} {
+		l.wg.Go(func() { l.client(ctx, dial, true) })
+		l.wg.Go(func() { l.client(ctx, dial, false) })
 	}
 	return l
 }
 
 // client asks over raw connections, because net/http asks again when a kept connection fails.
-func (l *load) client(ctx context.Context, keep bool) {
+func (l *load) client(ctx context.Context, dial func() (net.Conn, error), keep bool) {
 	var (
-		conn net.Conn
-		err  error
+		conn   net.Conn
+		reader *bufio.Reader
+		err    error
 	)
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; pause(ctx) {
 		if conn == nil {
-			if conn, err = net.DialTimeout("tcp", vip+":80", 3*time.Second); err != nil {
-				l.fail("connect", err)
+			if conn, err = dial(); err != nil {
+				conn = nil
+				if ctx.Err() == nil {
+					l.fail("connect", err)
+				}
 				continue
 			}
+			reader = bufio.NewReader(conn)
 		}
-		again, err := exchange(conn, keep)
+		again, err := exchange(conn, reader, keep)
 		if err != nil {
 			l.fail("request", err)
 		} else {
@@ -117,9 +138,20 @@ func (l *load) client(ctx context.Context, keep bool) {
 	}
 }
 
+// pause leaves connections idle for a moment, which is when a worker that goes would close them.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(2 * time.Millisecond):
+	}
+}
+
+var ports = regexp.MustCompile(`:\d{4,5}\b`)
+
 func (l *load) fail(what string, err error) {
-	n, _ := l.failed.LoadOrStore(what+": "+err.Error(), new(atomic.Int64))
-	n.(*atomic.Int64).Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed[what+": "+ports.ReplaceAllString(err.Error(), "")]++
 }
 
 // end stops the clients and reports what failed.
@@ -127,10 +159,9 @@ func (l *load) end() {
 	l.t.Helper()
 	l.cancel()
 	l.wg.Wait()
-	l.failed.Range(func(what, n any) bool {
-		l.t.Errorf("%d times: %s", n.(*atomic.Int64).Load(), what)
-		return true
-	})
+	for what, n := range l.failed {
+		l.t.Errorf("%d times: %s", n, what)
+	}
 	l.t.Logf("%d requests served", l.served.Load())
 	if l.served.Load() == 0 {
 		l.t.Error("no request was served")
@@ -138,7 +169,7 @@ func (l *load) end() {
 }
 
 // exchange asks once; again says that the connection can be used again.
-func exchange(conn net.Conn, keep bool) (again bool, err error) {
+func exchange(conn net.Conn, reader *bufio.Reader, keep bool) (again bool, err error) {
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 	connection := "close"
 	if keep {
@@ -147,10 +178,11 @@ func exchange(conn net.Conn, keep bool) (again bool, err error) {
 	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: %s\r\n\r\n", connection); err != nil {
 		return false, err
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	resp, err := http.ReadResponse(reader, nil)
 	if err != nil {
 		return false, err
 	}
+	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return false, err
 	}
@@ -158,4 +190,74 @@ func exchange(conn net.Conn, keep bool) (again bool, err error) {
 		return false, fmt.Errorf("%s", resp.Status)
 	}
 	return keep && !resp.Close, nil
+}
+
+// TestUnderLoad: two hundred changes of members, twenty of listeners and L7, twenty of certificates and five restarts of the agent,
+// and no client notices.
+func TestUnderLoad(t *testing.T) {
+	r := newRig(t).plugged()
+	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // changes, not secrets
+	var backends []int
+	for i := range 4 {
+		backends = append(backends, r.web(fmt.Sprint("member ", i)))
+	}
+	// The first two members come and go, the third is always there: somebody has to answer.
+	members := map[int]string{2: fmt.Sprintf("M2 %s:%d weight 1", outside, backends[2])}
+	rules, listeners := 0, 0
+	apply := func() {
+		s := site{frontend: r.secure()}
+		for i := range 3 {
+			if m, ok := members[i]; ok {
+				s.members = append(s.members, m)
+			}
+		}
+		for i := range rules {
+			s.frontend += fmt.Sprintf("    http-request deny if { path /%d }\n", i)
+		}
+		for i := range listeners {
+			s.more += fmt.Sprintf("frontend other%d\n    bind %s:%d\n    mode http\n    timeout client 1000\n", i, vip, 8000+i)
+		}
+		r.apply(r.site(s))
+	}
+	steps := map[string]func(){
+		"member": func() {
+			i := random.IntN(2)
+			state, weight := "", random.IntN(5)
+			switch random.IntN(4) {
+			case 0:
+				delete(members, i)
+				apply()
+				return
+			case 1:
+				state = " disabled"
+			}
+			members[i] = fmt.Sprintf("M%d %s:%d weight %d%s", i, outside, backends[random.IntN(4)], weight, state)
+			apply()
+		},
+		"listener":    func() { listeners = 1 - listeners; apply() },
+		"rule":        func() { rules = (rules + 1) % 5; apply() },
+		"certificate": func() { r.certificate(r.selfSigned()); apply() },
+		"agent":       func() { r.stop(); r.run() },
+	}
+	var plan []string
+	for step, n := range map[string]int{"member": 200, "listener": 10, "rule": 10, "certificate": 20, "agent": 5} {
+		for range n {
+			plan = append(plan, step)
+		}
+	}
+	slices.Sort(plan)
+	random.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
+
+	r.certificate(r.selfSigned())
+	apply()
+	l := r.load(true)
+	workers := map[int]bool{}
+	for _, step := range plan {
+		steps[step]()
+		workers[r.worker()] = true
+	}
+	l.end()
+	if len(workers) != 21 {
+		t.Errorf("got %d workers, want one and another for each change of a listener or rule", len(workers))
+	}
 }

@@ -42,10 +42,11 @@ func (h *haproxy) writeOwn(id string) error {
 // reload has haproxy run what its files say: by commands if that is enough, otherwise by a new worker.
 func (h *haproxy) reload(ctx context.Context, id string) error {
 	ctx = context.WithoutCancel(ctx) // half of it must not stay undone when the controller hangs up
-	to, now, err := h.wanted(id)
+	to, now, err := h.asWritten(id)
 	if err != nil {
 		return err
 	}
+	before, known := h.known(id)
 	err = h.adapt(ctx, id, to, now)
 	if err == nil {
 		return nil
@@ -53,6 +54,9 @@ func (h *haproxy) reload(ctx context.Context, id string) error {
 	h.log.DebugContext(ctx, "haproxy gets a new worker", "load_balancer_id", id, "reason", err)
 	if err := h.renew(ctx, id, to, now); err != nil {
 		h.restoreLastGood(ctx, id)
+		if known {
+			h.goBack(ctx, id, before)
+		}
 		return err
 	}
 	h.forgetLeaving(id)
@@ -61,6 +65,27 @@ func (h *haproxy) reload(ctx context.Context, id string) error {
 	}
 	h.endOldWorkers(ctx, id)
 	return nil
+}
+
+// goBack has the worker that goes on serve what it served before, as far as commands have changed that already. What
+// it does not go back to is left to the next reload.
+func (h *haproxy) goBack(ctx context.Context, id string, before running) {
+	l := parseLayout([]byte(before.Config))
+	worker, err := h.worker(id)
+	if err != nil || worker != before.Worker || h.verifyServers(id, l) != nil {
+		return
+	}
+	for path := range before.Files {
+		if l.files[path] != otherFile && l.files[path] != listFile {
+			err = errors.Join(err, h.changeCertificate(id, path))
+		}
+	}
+	if err == nil {
+		err = h.remember(id, before)
+	}
+	if err != nil {
+		h.log.WarnContext(ctx, "haproxy does not go back all the way: the next change is a reload", "error", err)
+	}
 }
 
 // renew has the master start a worker with the new configuration. The old worker hands its sockets over and ends
@@ -82,20 +107,24 @@ func (h *haproxy) renew(ctx context.Context, id string, to running, now layout) 
 	if err := syscall.Kill(master, syscall.SIGUSR2); err != nil {
 		return fmt.Errorf("signal haproxy: %w", err)
 	}
-	renewed := func() bool { // the old worker may answer until the new one has its sockets
-		i, err := h.info(id)
-		pid, _ := strconv.Atoi(i.pid)
-		return err == nil && !slices.Contains(before, pid)
+	forked := func() bool { return !slices.Contains(before, h.current(id)) }
+	err = poll(ctx, "haproxy to take its configuration", func() bool { return notice.ready() || notice == nil && forked() || !h.running(id) })
+	if err != nil {
+		return err
 	}
-	failed := func() bool {
-		return !h.running(id) || notice.ready() && !slices.ContainsFunc(children(master), func(pid int) bool { return !slices.Contains(before, pid) })
-	}
-	over := false
-	err = poll(ctx, "haproxy to take its configuration", func() bool { over = failed(); return over || renewed() })
-	if over {
+	if !forked() {
 		return fmt.Errorf("haproxy does not run the configuration and goes on with the one before: %s", h.alerts(id, to.Config))
 	}
-	return err
+	return poll(ctx, "haproxy to answer", func() bool { return h.answers(id) })
+}
+
+// current is the worker that serves: the youngest; 0 when there is none.
+func (h *haproxy) current(id string) int {
+	workers := children(h.pid(id))
+	if len(workers) == 0 {
+		return 0
+	}
+	return workers[len(workers)-1]
 }
 
 // canBind tries what a new worker will bind and the old one has not. haproxy itself would pause the old worker while it tries,
@@ -140,14 +169,14 @@ func tryBind(at netip.AddrPort) error {
 // start runs haproxy in the namespace, in a session of its own. If it does not run what it shall, it runs what it ran last.
 func (h *haproxy) start(ctx context.Context, id string) error {
 	ctx = context.WithoutCancel(ctx)
-	h.wish(id, true)
+	h.want(id, true)
 	if err := ensureNamespace(ctx); err != nil {
 		return err
 	}
 	if err := h.writeOwn(id); err != nil {
 		h.log.WarnContext(ctx, "haproxy starts without its admin socket", "error", err)
 	}
-	to, _, err := h.wanted(id)
+	to, _, err := h.asWritten(id)
 	if err != nil {
 		return err
 	}
@@ -187,7 +216,7 @@ func (h *haproxy) launch(ctx context.Context, id string) error {
 		return err
 	}
 	h.mu.Lock()
-	h.started[id] = cmd.Process.Pid
+	h.masters[id] = cmd.Process.Pid
 	h.mu.Unlock()
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }() // ends with haproxy, or with the agent: haproxy outlives that
@@ -199,8 +228,7 @@ func (h *haproxy) launch(ctx context.Context, id string) error {
 			return true
 		default:
 		}
-		_, err := h.info(id)
-		return (notice.ready() || notice == nil) && err == nil
+		return (notice.ready() || notice == nil) && h.answers(id)
 	})
 	return errors.Join(failed, err)
 }
@@ -309,22 +337,24 @@ func healthOnly(table []byte) []byte {
 	return []byte(out.String() + "\n")
 }
 
-// restoreLastGood brings the configuration back that haproxy ran last; the other stays beside it, for who wants to see.
+// restoreLastGood brings back what haproxy ran last, configuration and certificates. The other configuration stays beside it, for
+// who wants to see. It says whether anything was another.
 func (h *haproxy) restoreLastGood(ctx context.Context, id string) bool {
 	good, err := h.lastGood(id)
 	if err != nil {
 		return false
 	}
-	now, err := os.ReadFile(h.configFile(id))
-	if err != nil || string(now) == good.Config {
-		return false
+	some, err := h.restoreFiles(id, good)
+	now, readErr := os.ReadFile(h.configFile(id))
+	if readErr == nil && string(now) != good.Config {
+		some = true
+		_ = replaceFile(h.configFile(id)+".new-failed", now, 0o600)
+		err = errors.Join(err, replaceFile(h.configFile(id), []byte(good.Config), 0o600))
 	}
-	_ = replaceFile(h.configFile(id)+".new-failed", now, 0o600)
-	if err := replaceFile(h.configFile(id), []byte(good.Config), 0o600); err != nil {
+	if err != nil {
 		h.log.ErrorContext(ctx, "the last good configuration is not restored", "error", err)
-		return false
 	}
-	return true
+	return some
 }
 
 // maxOldWorkers bounds the workers that serve their last connections: each takes the memory of a haproxy, and clients that stay for
@@ -332,11 +362,8 @@ func (h *haproxy) restoreLastGood(ctx context.Context, id string) bool {
 const maxOldWorkers = 16
 
 func (h *haproxy) endOldWorkers(ctx context.Context, id string) {
-	current, err := h.info(id)
-	if err != nil {
-		return
-	}
-	old := slices.DeleteFunc(children(h.pid(id)), func(pid int) bool { return strconv.Itoa(pid) == current.pid })
+	workers := children(h.pid(id))
+	old := workers[:max(0, len(workers)-1)]
 	for _, pid := range old[:max(0, len(old)-maxOldWorkers)] {
 		h.log.WarnContext(ctx, "too many old workers serve last connections: the oldest ends", "load_balancer_id", id, "pid", pid)
 		_ = syscall.Kill(pid, syscall.SIGTERM)
@@ -365,17 +392,17 @@ func children(parent int) []int {
 	return out
 }
 
-// wish says whether a load balancer's haproxy shall run.
-func (h *haproxy) wish(id string, run bool) {
+// want says whether a load balancer's haproxy shall run.
+func (h *haproxy) want(id string, run bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.stopped[id] = !run
+	h.wanted[id] = run
 }
 
-func (h *haproxy) wished(id string) bool {
+func (h *haproxy) isWanted(id string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.stopped[id]
+	return h.wanted[id]
 }
 
 func (h *haproxy) forgetLeaving(id string) {
@@ -389,6 +416,7 @@ func (h *haproxy) forget(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.leaving, id)
-	delete(h.started, id)
-	delete(h.stopped, id)
+	delete(h.masters, id)
+	delete(h.wanted, id)
+	delete(h.loaded, id)
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -48,7 +49,37 @@ func (h *haproxy) remember(id string, r running) error {
 		return err
 	}
 	r.Worker = worker
+	h.keepFiles(id, r)
 	return h.note(id, r)
+}
+
+// keepFiles keeps in memory what haproxy has loaded: certificates are overwritten before anybody knows whether they are good. Keys
+// are among them, and so they are kept nowhere else.
+func (h *haproxy) keepFiles(id string, r running) {
+	kept := map[string][]byte{}
+	for path, want := range r.Files {
+		if content, err := os.ReadFile(path); err == nil && digest(content) == want {
+			kept[path] = content
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.loaded[id] = kept
+}
+
+// restoreFiles brings back what was overwritten since haproxy loaded it.
+func (h *haproxy) restoreFiles(id string, good running) (some bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for path, content := range h.loaded[id] {
+		now, readErr := os.ReadFile(path)
+		if readErr == nil && digest(now) == good.Files[path] || digest(content) != good.Files[path] {
+			continue
+		}
+		some = true
+		err = errors.Join(err, replaceFile(path, content, 0o600))
+	}
+	return some, err
 }
 
 func (h *haproxy) note(id string, r running) error {
@@ -61,12 +92,9 @@ func (h *haproxy) note(id string, r running) error {
 
 // worker names the worker that serves.
 func (h *haproxy) worker(id string) (string, error) {
-	i, err := h.info(id)
-	if err != nil {
-		return "", err
-	}
-	since, err := startTime(i.pid)
-	return i.pid + "@" + since, err
+	pid := strconv.Itoa(h.current(id))
+	since, err := startTime(pid)
+	return pid + "@" + since, err
 }
 
 // startTime is when a process started, in ticks since the machine did.
@@ -94,8 +122,8 @@ func statOf(path string) ([]string, error) {
 	return words, nil
 }
 
-// wanted is what the files say that haproxy shall run.
-func (h *haproxy) wanted(id string) (running, layout, error) {
+// asWritten is what the files say that haproxy shall run.
+func (h *haproxy) asWritten(id string) (running, layout, error) {
 	text, err := os.ReadFile(h.configFile(id))
 	if err != nil {
 		return running{}, layout{}, err

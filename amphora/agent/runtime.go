@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // errNeedsReload says that haproxy has no commands for a change.
@@ -95,10 +96,30 @@ func (h *haproxy) canAdapt(id string) error {
 	return nil
 }
 
-// admin has haproxy execute a command. Some versions have those for servers only in experimental mode, the others do not mind.
+// admin has the worker that serves execute a command. One that was replaced a moment ago may still answer in its place; what
+// was executed there does not matter, and it is asked again. Some versions of haproxy have commands for servers only in
+// experimental mode, the others do not mind.
 func (h *haproxy) admin(id, command string) (string, error) {
-	out, err := h.ask(h.adminSocket(id), "experimental-mode on;"+command)
-	return "\n" + string(out), err
+	head := fmt.Sprintf("\nPid: %d\n", h.current(id))
+	for deadline := time.Now().Add(patience); ; {
+		out, err := h.ask(h.adminSocket(id), "experimental-mode on;show info;"+command)
+		if err != nil {
+			return "", err
+		}
+		info, answer, _ := strings.Cut(string(out), "\n\n") // what is shown ends with an empty line
+		if strings.Contains(info, head) {
+			return answer, nil
+		}
+		if time.Now().After(deadline) {
+			return "", errors.New("another worker of haproxy answers")
+		}
+	}
+}
+
+// answers says that the worker that serves takes commands.
+func (h *haproxy) answers(id string) bool {
+	_, err := h.admin(id, "")
+	return err == nil
 }
 
 // changeServers sends the commands and returns haproxy's answers. It stops at the first server that haproxy does not take:
@@ -199,12 +220,12 @@ type serverState struct {
 }
 
 func (h *haproxy) serversState(id string) (map[string]serverState, error) {
-	text, err := h.command(id, "show servers state")
+	text, err := h.admin(id, "show servers state")
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]serverState{}
-	rows := stateRows(string(text))
+	rows := stateRows(text)
 	if rows == nil {
 		return nil, errors.New("haproxy's list of servers is not understood")
 	}
@@ -279,12 +300,13 @@ func (h *haproxy) retire(id string) {
 	maps.DeleteFunc(h.leaving[id], func(name string, _ bool) bool { _, there := have[name]; return !there })
 }
 
-// findLeaving finds the servers that an agent before this one removed.
-func (h *haproxy) findLeaving(id string) {
+// adopt learns what an agent before this one knew: what haproxy has loaded, and which servers are removed.
+func (h *haproxy) adopt(id string) {
 	r, ok := h.known(id)
 	if !ok {
 		return
 	}
+	h.keepFiles(id, r)
 	have, err := h.serversState(id)
 	if err != nil {
 		return
