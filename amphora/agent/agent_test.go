@@ -160,7 +160,7 @@ func (r *rig) certificates() {
 // run starts the agent and waits until it answers.
 func (r *rig) run() {
 	r.t.Helper()
-	a, err := agent.New(filepath.Join(r.dir, "agent.conf"), slog.New(slog.DiscardHandler))
+	a, err := agent.New(filepath.Join(r.dir, "agent.conf"), slog.New(slog.NewTextHandler(r.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -203,7 +204,7 @@ func TestUnderLoad(t *testing.T) {
 	}
 	// The first two members come and go, the third is always there: somebody has to answer.
 	members := map[int]string{2: fmt.Sprintf("M2 %s:%d weight 1", outside, backends[2])}
-	rules, listeners := 0, 0
+	rules, listeners, removed := 0, 0, 0
 	apply := func() {
 		s := site{frontend: r.secure()}
 		for i := range 3 {
@@ -226,12 +227,17 @@ func TestUnderLoad(t *testing.T) {
 			switch random.IntN(4) {
 			case 0:
 				delete(members, i)
+				removed++ // ids do not come back
 				apply()
 				return
 			case 1:
 				state = " disabled"
 			}
-			members[i] = fmt.Sprintf("M%d %s:%d weight %d%s", i, outside, backends[random.IntN(4)], weight, state)
+			name := fmt.Sprintf("M%d-%d", i, removed)
+			if m, ok := members[i]; ok {
+				name, _, _ = strings.Cut(m, " ")
+			}
+			members[i] = fmt.Sprintf("%s %s:%d weight %d%s", name, outside, backends[random.IntN(4)], weight, state)
 			apply()
 		},
 		"listener":    func() { listeners = 1 - listeners; apply() },
