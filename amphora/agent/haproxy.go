@@ -104,6 +104,7 @@ func (h *haproxy) install(ctx context.Context, id string, cfg []byte) (output st
 	}
 	if errors.As(err, &invalid) {
 		_ = os.Rename(candidate, candidate+"-failed")
+		h.restoreLoaded(ctx, id) // what it refuses may be a certificate
 	}
 	if err != nil {
 		return output, err

@@ -75,9 +75,9 @@ func (h *haproxy) goBack(ctx context.Context, id string, before running) {
 	if err != nil || worker != before.Worker || h.verifyServers(id, l) != nil {
 		return
 	}
-	for path := range before.Files {
-		if l.files[path] != otherFile && l.files[path] != listFile {
-			err = errors.Join(err, h.changeCertificate(id, path))
+	for _, list := range before.Lists {
+		for _, path := range certificatesIn([]byte(list)) {
+			err = errors.Join(err, h.changeCertificate(id, renewal{before.name(path), path}))
 		}
 	}
 	if err == nil {

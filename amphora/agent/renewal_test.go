@@ -118,6 +118,24 @@ func TestCertificateOfListener(t *testing.T) {
 			t.Error("got an old certificate")
 		}
 	}
+	// Controllers name files by what is in them: a renewed one has another name, and the old one goes.
+	name := certificateName
+	for i := range 3 {
+		next := r.selfSigned()
+		old := name
+		name = fmt.Sprintf("%040d.pem", i)
+		r.upload(name, next)
+		r.upload("L1.pem", r.certPath(name)+"\n")
+		r.apply(cfg)
+		if _, seen := r.shown(); !strings.HasPrefix(next, seen) {
+			t.Errorf("got an old certificate instead of %s", name)
+		}
+		if code, body := r.raw("DELETE", "/1.0/loadbalancer/"+lbID+"/certificates/"+old, ""); code != http.StatusOK {
+			t.Fatal(code, body)
+		}
+		r.stop() // another agent knows as well what haproxy calls it
+		r.run()
+	}
 	if r.worker() != worker {
 		t.Error("got another worker")
 	}
@@ -127,7 +145,7 @@ func TestCertificateOfListener(t *testing.T) {
 		t.Errorf("got %q, %v over the connection from before", answer, err)
 	}
 	r.upload("second.pem", r.selfSigned())
-	r.upload("L1.pem", r.certPath(certificateName)+"\n"+r.certPath("second.pem")+" second\n")
+	r.upload("L1.pem", r.certPath(name)+"\n"+r.certPath("second.pem")+" second\n")
 	r.apply(cfg)
 	if r.worker() == worker {
 		t.Error("haproxy did not read the new list")
@@ -148,6 +166,11 @@ func TestBadCertificate(t *testing.T) {
 			worker := r.worker()
 			r.stop()
 			r.run()
+			r.upload(certificateName, bad)
+			code, body := r.raw("PUT", "/1.0/loadbalancer/"+amphoraID+"/"+lbID+"/haproxy", string(cfg))
+			if text, err := os.ReadFile(r.certPath(certificateName)); code != 400 || !strings.Contains(body, certificateName) || err != nil || string(text) != good {
+				t.Errorf("got %d %s, want a refusal and the good certificate back in its file (%v)", code, body, err)
+			}
 			r.upload(certificateName, bad)
 			err := r.driver.Apply(t.Context(), r.target, lbID, cfg)
 			if status(err) != http.StatusInternalServerError || !strings.Contains(err.Error(), certificateName) {

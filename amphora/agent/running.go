@@ -2,6 +2,8 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -18,7 +20,13 @@ type running struct {
 	Worker string            `json:"worker"` // pid and start time: another worker runs something else
 	Config string            `json:"config"`
 	Files  map[string]string `json:"files"` // digests by path: certificates, lists, CAs
+	Lists  map[string]string `json:"lists"` // contents of crt-lists, by path
+	// Names are what haproxy calls certificates that took the place of others while it ran, by path.
+	Names map[string]string `json:"names"`
 }
+
+// name is what haproxy calls a certificate.
+func (r running) name(path string) string { return cmp.Or(r.Names[path], path) }
 
 // runningFile also is the last good configuration.
 func (h *haproxy) runningFile(id string) string { return filepath.Join(h.dir(id), "running.json") }
@@ -67,7 +75,17 @@ func (h *haproxy) keepFiles(id string, r running) {
 	h.loaded[id] = kept
 }
 
-// restoreFiles brings back what was overwritten since haproxy loaded it.
+// restoreLoaded brings back what was overwritten since haproxy loaded it.
+func (h *haproxy) restoreLoaded(ctx context.Context, id string) {
+	good, err := h.lastGood(id)
+	if err == nil {
+		_, err = h.restoreFiles(id, good)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		h.log.ErrorContext(ctx, "certificates that haproxy serves are not brought back to their files", "error", err)
+	}
+}
+
 func (h *haproxy) restoreFiles(id string, good running) (some bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -129,10 +147,11 @@ func (h *haproxy) asWritten(id string) (running, layout, error) {
 		return running{}, layout{}, err
 	}
 	l := parseLayout(text)
-	r := running{Config: string(text), Files: map[string]string{}}
+	r := running{Config: string(text), Files: map[string]string{}, Lists: map[string]string{}}
 	for path, kind := range maps.Clone(l.files) {
 		content, _ := os.ReadFile(path) // unreadable (a directory): it counts as changed
 		if kind == listFile {
+			r.Lists[path] = string(content)
 			for _, listed := range certificatesIn(content) {
 				l.files[listed] = certificateFile
 			}
@@ -149,9 +168,18 @@ func (h *haproxy) asWritten(id string) (running, layout, error) {
 // certificatesIn are the files of a crt-list: the first word of every line.
 func certificatesIn(list []byte) []string {
 	var out []string
-	for line := range strings.Lines(string(list)) {
+	for _, line := range entries(string(list)) {
+		out = append(out, line[0])
+	}
+	return out
+}
+
+// entries are the lines of a crt-list, in words.
+func entries(list string) [][]string {
+	var out [][]string
+	for line := range strings.Lines(list) {
 		if words := strings.Fields(line); len(words) > 0 && words[0][0] != '#' {
-			out = append(out, words[0])
+			out = append(out, words)
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // haproxy's name for a certificate
 	"crypto/x509"
@@ -32,7 +33,7 @@ func (h *haproxy) adapt(ctx context.Context, id string, to running, now layout) 
 	}
 	was := parseLayout([]byte(from.Config))
 	c, ok := difference(was, now)
-	certificates, certsOK := renewed(from, to, now)
+	certificates, names, certsOK := renewals(from, to, now)
 	if !ok || !certsOK {
 		return errNeedsReload
 	}
@@ -53,11 +54,12 @@ func (h *haproxy) adapt(ctx context.Context, id string, to running, now layout) 
 	if err != nil {
 		return fmt.Errorf("%w (it said: %s)", err, strings.Join(said, "; "))
 	}
-	for _, path := range certificates {
-		if err := h.changeCertificate(id, path); err != nil {
+	for _, c := range certificates {
+		if err := h.changeCertificate(id, c); err != nil {
 			return err
 		}
 	}
+	to.Names = names
 	if from.Config == to.Config && maps.Equal(from.Files, to.Files) {
 		return nil
 	}
@@ -67,19 +69,72 @@ func (h *haproxy) adapt(ctx context.Context, id string, to running, now layout) 
 	return nil
 }
 
-// renewed are the certificates whose content is another now; ok is false when a file of another kind has changed.
-func renewed(from, to running, now layout) (paths []string, ok bool) {
+// renewal is a certificate whose content is another: what haproxy calls it, and the file it is in now.
+type renewal struct{ name, path string }
+
+// renewals are the certificates that are others now, and what haproxy calls all that are afterwards; ok is false when
+// another kind of file has changed, or a list by more than files in the place of others. Controllers name files by their content, so
+// that a renewed certificate is in another file.
+func renewals(from, to running, now layout) (out []renewal, names map[string]string, ok bool) {
+	replaced, ok := replacements(from, to, now)
+	if !ok {
+		return nil, nil, false
+	}
+	names = maps.Clone(from.Names)
+	if names == nil {
+		names = map[string]string{}
+	}
+	fresh := map[string]bool{}
+	for _, old := range slices.Sorted(maps.Keys(replaced)) {
+		path := replaced[old]
+		delete(names, old)
+		names[path], fresh[path] = from.name(old), true
+		out = append(out, renewal{names[path], path})
+	}
 	for _, path := range slices.Sorted(maps.Keys(now.files)) {
 		digest, read := to.Files[path]
 		switch {
-		case read && from.Files[path] == digest:
+		case fresh[path], read && from.Files[path] == digest:
+		case read && now.files[path] == listFile: // seen by replacements
 		case read && now.files[path] == certificateFile && from.Files[path] != "":
-			paths = append(paths, path)
+			out = append(out, renewal{cmp.Or(names[path], path), path})
 		default:
+			return nil, nil, false
+		}
+	}
+	return out, names, true
+}
+
+// replacements are the files that took the place of others in lists, by the others.
+func replacements(from, to running, now layout) (map[string]string, bool) {
+	out, taken := map[string]string{}, map[string]bool{}
+	for path, list := range to.Lists {
+		was, is := entries(from.Lists[path]), entries(list)
+		if len(was) != len(is) {
+			return nil, false
+		}
+		for i := range is {
+			old, path := was[i][0], is[i][0]
+			if !slices.Equal(was[i][1:], is[i][1:]) {
+				return nil, false
+			}
+			if old == path {
+				continue
+			}
+			if known, again := out[old]; again && known != path || !again && taken[path] {
+				return nil, false
+			}
+			out[old], taken[path] = path, true
+		}
+	}
+	for old, path := range out {
+		_, used := now.files[old]
+		_, loaded := from.Files[path]
+		if used || loaded {
 			return nil, false
 		}
 	}
-	return paths, true
+	return out, true
 }
 
 // canAdapt asks haproxy whether it has the commands.
@@ -319,33 +374,30 @@ func (h *haproxy) adopt(id string) {
 	}
 }
 
-// changeCertificate has haproxy use a certificate as it is in its file now; who is connected stays.
-func (h *haproxy) changeCertificate(id, path string) error {
-	content, err := os.ReadFile(path)
+// changeCertificate has haproxy use another certificate; who is connected stays.
+func (h *haproxy) changeCertificate(id string, c renewal) error {
+	content, err := os.ReadFile(c.path)
 	if err != nil {
 		return err
 	}
 	fingerprint, payload, err := payloadOf(content)
 	if err != nil {
-		return fmt.Errorf("certificate %s: %w", path, err)
+		return fmt.Errorf("certificate %s: %w", c.path, err)
 	}
-	said, err := h.admin(id, "set ssl cert "+path+" <<\n"+payload)
+	if _, err := h.admin(id, "set ssl cert "+c.name+" <<\n"+payload); err != nil {
+		return err
+	}
+	said, err := h.admin(id, "commit ssl cert "+c.name)
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(said, "Transaction") { // "Transaction created/updated for certificate ...!"
-		_, _ = h.admin(id, "abort ssl cert "+path)
-		return fmt.Errorf("haproxy does not take certificate %s: %s", path, strings.TrimSpace(said))
-	}
-	if _, err := h.admin(id, "commit ssl cert "+path); err != nil {
-		return err
-	}
-	shown, err := h.admin(id, "show ssl cert "+path)
+	shown, err := h.admin(id, "show ssl cert "+c.name)
 	if err != nil {
 		return err
 	}
 	if !strings.Contains(strings.ToUpper(shown), fingerprint) {
-		return fmt.Errorf("haproxy does not use the new certificate %s", path)
+		_, _ = h.admin(id, "abort ssl cert "+c.name)
+		return fmt.Errorf("haproxy does not take certificate %s: %s", c.path, strings.TrimSpace(said))
 	}
 	return nil
 }
