@@ -356,12 +356,29 @@ func (a answer) refusal(op string) *AgentError {
 		message = string(a.body)
 	}
 	// Databases refuse a text that is not UTF-8, or that holds NUL.
-	message = strings.ReplaceAll(strings.ToValidUTF8(message[:min(len(message), maxMessage)], "?"), "\x00", "?")
+	message = strings.ReplaceAll(strings.ToValidUTF8(bounded(message), "?"), "\x00", "?")
 	notReady := a.status == http.StatusNotFound && (!isJSON || strings.Contains(body.Details, noInterface))
 	return &AgentError{
 		Op: op, Status: a.status, Message: message, NotReady: notReady || a.status == http.StatusServiceUnavailable,
 		Err: fmt.Errorf("HTTP %d", a.status),
 	}
+}
+
+// bounded shortens what an agent said. Of haproxy's words the alerts count; warnings may be many and come first.
+func bounded(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	var alerts strings.Builder
+	for line := range strings.Lines(message) {
+		if strings.Contains(line, "[ALERT]") {
+			alerts.WriteString(line)
+		}
+	}
+	if alerts.Len() > 0 {
+		message = alerts.String()
+	}
+	return message[:min(len(message), maxMessage)]
 }
 
 // missing says that the agent answered that the object is not there.

@@ -172,6 +172,17 @@ func TestLongRefusalsAreCutBetweenCharacters(t *testing.T) {
 	}
 }
 
+// TestAlertsAreKept: what haproxy refuses is behind all that it warns of.
+func TestAlertsAreKept(t *testing.T) {
+	said := strings.Repeat("[WARNING] (1) : hm\\n", 300) + `[ALERT]   (1) : config : [haproxy.cfg.new:7] : no\n`
+	a := newAgent(t, amphoraID, map[string]answer{"POST /1.0/plug/network": {http.StatusBadRequest, "application/json", `{"message":"Invalid request","details":"` + said + `"}`}})
+	err := driver(t, a, nil).PlugNetwork(t.Context(), a.target(), amphora.NetworkPlug{})
+	var e *amphora.AgentError
+	if !errors.As(err, &e) || e.Message != "[ALERT]   (1) : config : [haproxy.cfg.new:7] : no\n" {
+		t.Errorf("got %v, want the alert", err)
+	}
+}
+
 func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	a := newAgent(t, amphoraID, nil)

@@ -95,6 +95,9 @@ func (p *pass) apply(ctx context.Context, a *db.Amphora) error {
 	for {
 		refusal := p.applyOnce(ctx, a, target)
 		again, err := p.withoutRefused(ctx, refusal)
+		if err == nil && !again {
+			again, err = p.withoutCulprits(ctx, target, refusal)
+		}
 		if err != nil {
 			return err
 		}
@@ -109,7 +112,8 @@ func (p *pass) applyOnce(ctx context.Context, a *db.Amphora, target amphora.Targ
 	if err != nil {
 		return err
 	}
-	if !ok && (p.calm || len(p.tree.Listeners) == 0 && a.Status != db.Allocated) {
+	// What runs of a refused listener is better than nothing.
+	if !ok && (len(p.refused.keep) > 0 || p.calm || len(p.tree.Listeners) == 0 && a.Status != db.Allocated) {
 		return nil
 	}
 	if !ok {
@@ -178,6 +182,7 @@ func (p *pass) render(a *db.Amphora) (cfg []byte, ok bool, err error) {
 		cfg, ok, err = haproxy.Render(doc, o)
 		var object *haproxy.ObjectError
 		if !errors.As(err, &object) {
+			cfg, ok = p.withRefused(cfg, ok)
 			return cfg, ok, err
 		}
 		p.blame(db.Kind(object.Kind), object.ID, object.Reason)

@@ -31,6 +31,8 @@ type pass struct {
 	copies  map[string]db.SecretCopy // by id, as they were when the pass began
 	secrets []*userSecret            // what is referred to; filled by readSecrets
 	unread  *failure                 // a secret that cannot be read now and has no copy; nil = none
+
+	refused refused // listeners
 }
 
 // object is one row of the tree.

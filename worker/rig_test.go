@@ -250,6 +250,8 @@ type flaky struct {
 	calls []string
 	fail  func(n int, op string) (err error, after bool) // n counts from 0
 
+	refuse func(cfg string) error // what haproxy says about a configuration; nil = it runs all
+
 	uploaded string // the newest configuration of an agent
 
 	lists   bool                         // certificates
@@ -265,6 +267,12 @@ func (f *flaky) plan(fail func(n int, op string) (err error, after bool)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls, f.fail = nil, fail
+}
+
+func (f *flaky) refuses(refuse func(cfg string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse = refuse
 }
 
 func (f *flaky) made() []string {
@@ -322,7 +330,17 @@ func (f *flaky) PlugNetwork(ctx context.Context, t amphora.Target, p amphora.Net
 }
 
 func (f *flaky) Apply(ctx context.Context, t amphora.Target, lb string, cfg []byte) error {
-	return f.do("apply", func() error { return f.Noop.Apply(ctx, t, lb, cfg) })
+	return f.do("apply", func() error {
+		f.mu.Lock()
+		refuse := f.refuse
+		f.mu.Unlock()
+		if refuse != nil {
+			if err := refuse(string(cfg)); err != nil {
+				return err
+			}
+		}
+		return f.Noop.Apply(ctx, t, lb, cfg)
+	})
 }
 
 func (f *flaky) UploadConfig(ctx context.Context, t amphora.Target, conf []byte) error {
