@@ -28,6 +28,9 @@ type haproxy struct {
 	base, program, amphoraID string
 	log                      *slog.Logger
 
+	asked sync.Once
+	knows bool // what hurry says
+
 	mu      sync.Mutex                   // guards what follows; changes are the agent's to serialise
 	leaving map[string]map[string]bool   // servers that are removed and serve their last connections, by load balancer
 	masters map[string]int               // pids
@@ -92,7 +95,7 @@ func (h *haproxy) install(ctx context.Context, id string, cfg []byte) (output st
 	if err := os.MkdirAll(h.dir(id), 0o755); err != nil {
 		return "", err
 	}
-	if err := h.writeOwn(id); err != nil {
+	if err := h.writeOwn(ctx, id); err != nil {
 		return "", err
 	}
 	candidate := h.configFile(id) + ".new"

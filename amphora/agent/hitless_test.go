@@ -420,6 +420,18 @@ func TestCapability(t *testing.T) {
 	}
 }
 
+// TestOwnFile: the socket that takes changes is root's alone, and haproxy does not read what it never uses.
+func TestOwnFile(t *testing.T) {
+	r := newRig(t).plugged()
+	r.apply(r.site(site{}))
+	if info, err := os.Stat(filepath.Join(r.dir, "octavia", lbID+".adm")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v, want a socket for root alone", info, err)
+	}
+	if text, err := os.ReadFile(r.path("agent.conf")); err != nil || !strings.Contains(string(text), "httpclient.ssl.verify none") {
+		t.Errorf("got %s, %v, want the system's CAs left alone", text, err)
+	}
+}
+
 func status(err error) int {
 	var e *amphora.AgentError
 	if errors.As(err, &e) {

@@ -31,12 +31,31 @@ func (h *haproxy) wordsFile(id string) string   { return filepath.Join(h.dir(id)
 // writeOwn writes what the agent adds to a controller's configuration, in a file of its own: a socket on which haproxy takes
 // changes, and leave to run with fewer file descriptors than its connection limit would take: where the amphora's limit is lower
 // (a container), serving fewer connections is better than serving none.
-func (h *haproxy) writeOwn(id string) error {
-	text := "global\n    no strict-limits\n    stats socket " + h.adminSocket(id) + " mode 0600 level admin\n"
+func (h *haproxy) writeOwn(ctx context.Context, id string) error {
+	text := "global\n    no strict-limits\n    stats socket " + h.adminSocket(id) + " mode 0600 level admin\n" + h.hurry(ctx)
 	if now, err := os.ReadFile(h.ownFile(id)); err == nil && string(now) == text {
 		return nil
 	}
 	return replaceFile(h.ownFile(id), []byte(text), 0o644)
+}
+
+// withoutCAs keeps haproxy from reading all CAs of the system whenever it starts, for a client of its own that nothing here uses:
+// that is most of the time that a test or a reload takes.
+const withoutCAs = "    httpclient.ssl.verify none\n"
+
+// hurry is withoutCAs where haproxy knows it.
+func (h *haproxy) hurry(ctx context.Context) string {
+	h.asked.Do(func() {
+		cmd := exec.CommandContext(ctx, h.program, "-c", "-f", "/dev/stdin")
+		cmd.Stdin = strings.NewReader("global\n" + withoutCAs)
+		err := cmd.Run()
+		const nothingToServe = 2
+		h.knows = cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == nothingToServe || err == nil
+	})
+	if h.knows {
+		return withoutCAs
+	}
+	return ""
 }
 
 // reload has haproxy run what its files say: by commands if that is enough, otherwise by a new worker.
@@ -173,7 +192,7 @@ func (h *haproxy) start(ctx context.Context, id string) error {
 	if err := ensureNamespace(ctx); err != nil {
 		return err
 	}
-	if err := h.writeOwn(id); err != nil {
+	if err := h.writeOwn(ctx, id); err != nil {
 		h.log.WarnContext(ctx, "haproxy starts without its admin socket", "error", err)
 	}
 	to, _, err := h.asWritten(id)

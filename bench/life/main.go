@@ -131,8 +131,8 @@ func (f figure) String() string {
 func (b *bench) measure(ctx context.Context, rounds int) error {
 	figures := []figure{
 		{name: "create to ACTIVE", unit: "ms", most: 2000},
-		{name: "member add to first answered request", unit: "ms", most: 200},
-		{name: "member removal to ACTIVE", unit: "ms", most: 200},
+		{name: "member add to first answered request", unit: "ms", most: 100},
+		{name: "member removal to ACTIVE", unit: "ms", most: 100},
 		{name: "cascade delete to 404", unit: "ms"},
 		{name: "memory of one agent", unit: "MiB", most: 25},
 	}
