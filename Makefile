@@ -11,7 +11,7 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 EXEC := $(if $(SUDO),-exec '$(SUDO)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test race lint fmt generate check bench bench-api image image-test clean
+.PHONY: help deps build demo test race lint fmt generate check bench bench-api bench-hitless image image-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ bench: build ## Measure ottavino in the sandbox, then run the benchmarks
 bench-api: build ## Compare the API with Debian's octavia-api, which it installs, on one MariaDB
 	@hack/install-deps octavia-api
 	$(GO) run ./bench/api -bin bin
+
+bench-hitless: build ## Change a load balancer under load, our way and upstream's, and count what clients notice
+	$(GO) build -o bin/bench-hitless ./bench/hitless
+	$(SUDO) bin/bench-hitless -bin bin
 
 image: build ## Build the amphora image bin/amphora.qcow2
 	@hack/install-deps image

@@ -51,12 +51,14 @@ type rig struct {
 	client tls.Certificate
 	roots  *x509.CertPool
 	stop   func()
+
+	workers map[int]bool // that served when something was applied
 }
 
 // newRig starts an agent, after what prepare does.
 func newRig(t *testing.T, prepare ...func(*rig)) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: shortDir(t), port: freePort(t)}
+	r := &rig{t: t, dir: shortDir(t), port: freePort(t), workers: map[int]bool{}}
 	var err error
 	if r.beats, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)

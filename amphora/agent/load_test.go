@@ -1,23 +1,18 @@
 package agent_test
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"regexp"
+	"net/netip"
+	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ottavino/ottavino/amphora/heartbeat"
+	"github.com/ottavino/ottavino/internal/churn"
 )
 
 // serve is a member.
@@ -72,198 +67,89 @@ func (r *rig) beat(ok func(heartbeat.Message) bool) {
 	}
 }
 
-// load is clients that ask without a pause: some keep their connections, some take a new one for every request. They do not
-// try again: every failure is one that a user sees.
+// load is clients of this rig.
 type load struct {
-	t      *testing.T
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	served atomic.Int64
-
-	mu     sync.Mutex // guards failed
-	failed map[string]int
+	t       *testing.T
+	clients *churn.Clients
 }
 
-// load begins; with TLS half of the clients speak it, on port 443.
-func (r *rig) load(withTLS ...bool) *load {
-	r.t.Helper()
-	ctx, cancel := context.WithCancel(r.t.Context())
-	l := &load{t: r.t, cancel: cancel, failed: map[string]int{}}
-	var dialer net.Dialer
-	plain := func() (net.Conn, error) { return dialer.DialContext(ctx, "tcp", vip+":80") }
-	other := plain
-	if len(withTLS) > 0 {
-		other = func() (net.Conn, error) {
-			d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // certificates come and go
-			return d.DialContext(ctx, "tcp", vip+":443")
-		}
-	}
-	for _, dial := range []func() (net.Conn, error){plain, plain, other, other} {
-		l.wg.Go(func() { l.client(ctx, dial, true) })
-		l.wg.Go(func() { l.client(ctx, dial, false) })
-	}
-	return l
-}
-
-// client asks over raw connections, because net/http asks again when a kept connection fails.
-func (l *load) client(ctx context.Context, dial func() (net.Conn, error), keep bool) {
-	var (
-		conn   net.Conn
-		reader *bufio.Reader
-		err    error
-	)
-	for ; ctx.Err() == nil; pause(ctx) {
-		if conn == nil {
-			if conn, err = dial(); err != nil {
-				conn = nil
-				if ctx.Err() == nil {
-					l.fail("connect", err)
-				}
-				continue
-			}
-			reader = bufio.NewReader(conn)
-		}
-		again, err := exchange(conn, reader, keep)
-		if err != nil {
-			l.fail("request", err)
-		} else {
-			l.served.Add(1)
-		}
-		if !again || err != nil {
-			_ = conn.Close()
-			conn = nil
-		}
-	}
-	if conn != nil {
-		_ = conn.Close()
-	}
-}
-
-// pause leaves connections idle for a moment, which is when a worker that goes would close them.
-func pause(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(2 * time.Millisecond):
-	}
-}
-
-var ports = regexp.MustCompile(`:\d{4,5}\b`)
-
-func (l *load) fail(what string, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.failed[what+": "+ports.ReplaceAllString(err.Error(), "")]++
+func (r *rig) load() load {
+	return load{r.t, churn.Start(r.t.Context(), vip, true)}
 }
 
 // end stops the clients and reports what failed.
-func (l *load) end() {
+func (l load) end() {
 	l.t.Helper()
-	l.cancel()
-	l.wg.Wait()
-	for what, n := range l.failed {
-		l.t.Errorf("%d times: %s", n, what)
+	report(l.t, l.clients.Stop())
+}
+
+func report(t *testing.T, n churn.Notes) {
+	t.Helper()
+	for _, kind := range n.Kinds() {
+		t.Error(kind)
 	}
-	l.t.Logf("%d requests served", l.served.Load())
-	if l.served.Load() == 0 {
-		l.t.Error("no request was served")
+	t.Logf("%d requests served", len(n.Took))
+	if len(n.Took) == 0 {
+		t.Error("no request was served")
 	}
 }
 
-// exchange asks once; again says that the connection can be used again.
-func exchange(conn net.Conn, reader *bufio.Reader, keep bool) (again bool, err error) {
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	connection := "close"
-	if keep {
-		connection = "keep-alive"
-	}
-	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: %s\r\n\r\n", connection); err != nil {
-		return false, err
-	}
-	resp, err := http.ReadResponse(reader, nil)
+// Apply makes a rig a churn.Amphora, as the other two.
+func (r *rig) Apply(ctx context.Context, cfg []byte) error {
+	r.workers[r.workerOr0()] = true
+	return r.driver.Apply(ctx, r.target, lbID, cfg)
+}
+
+func (r *rig) PutFile(_ context.Context, name string, content []byte) error {
+	r.upload(name, string(content))
+	return nil
+}
+
+func (r *rig) RestartAgent(context.Context) error {
+	r.stop()
+	r.run()
+	return nil
+}
+
+func (r *rig) workerOr0() int {
+	info, err := r.tryHAProxy("show info")
 	if err != nil {
-		return false, err
+		return 0
 	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return false, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return false, fmt.Errorf("%s", resp.Status)
-	}
-	return keep && !resp.Close, nil
+	return pidIn(info)
 }
 
 // TestUnderLoad: two hundred changes of members, twenty of listeners and L7, twenty of certificates and five restarts of the agent,
 // and no client notices.
 func TestUnderLoad(t *testing.T) {
 	r := newRig(t).plugged()
-	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // changes, not secrets
-	var backends []int
+	play := churn.Play{
+		LoadBalancerID: lbID, BasePath: filepath.Join(r.dir, "octavia"), CertDir: filepath.Join(r.dir, "certs"),
+		VIP: netip.MustParseAddr(vip), Seed: 3,
+	}
 	for i := range 4 {
-		backends = append(backends, r.web(fmt.Sprint("member ", i)))
+		play.Members = append(play.Members, netip.AddrPortFrom(netip.MustParseAddr(outside), uint16(r.web(fmt.Sprint(i)))))
 	}
-	// The first two members come and go, the third is always there: somebody has to answer.
-	members := map[int]string{2: fmt.Sprintf("M2 %s:%d weight 1", outside, backends[2])}
-	rules, listeners, removed := 0, 0, 0
-	apply := func() {
-		s := site{frontend: r.secure()}
-		for i := range 3 {
-			if m, ok := members[i]; ok {
-				s.members = append(s.members, m)
-			}
+	if err := play.Prepare(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	r.workers = map[int]bool{}
+	clients := churn.Start(t.Context(), vip, false)
+	took, err := play.Run(t.Context(), r)
+	report(t, clients.Stop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for thing, n := range churn.Promised() {
+		slices.Sort(took[thing])
+		if len(took[thing]) != n {
+			t.Errorf("%s: done %d times, want %d", thing, len(took[thing]), n)
+			continue
 		}
-		for i := range rules {
-			s.frontend += fmt.Sprintf("    http-request deny if { path /%d }\n", i)
-		}
-		for i := range listeners {
-			s.more += fmt.Sprintf("frontend other%d\n    bind %s:%d\n    mode http\n    timeout client 1000\n", i, vip, 8000+i)
-		}
-		r.apply(r.site(s))
+		t.Logf("%s: %d times, median %s", thing, n, took[thing][n/2])
 	}
-	steps := map[string]func(){
-		"member": func() {
-			i := random.IntN(2)
-			state, weight := "", random.IntN(5)
-			switch random.IntN(4) {
-			case 0:
-				delete(members, i)
-				removed++ // ids do not come back
-				apply()
-				return
-			case 1:
-				state = " disabled"
-			}
-			name := fmt.Sprintf("M%d-%d", i, removed)
-			if m, ok := members[i]; ok {
-				name, _, _ = strings.Cut(m, " ")
-			}
-			members[i] = fmt.Sprintf("%s %s:%d weight %d%s", name, outside, backends[random.IntN(4)], weight, state)
-			apply()
-		},
-		"listener":    func() { listeners = 1 - listeners; apply() },
-		"rule":        func() { rules = (rules + 1) % 5; apply() },
-		"certificate": func() { r.certificate(r.selfSigned()); apply() },
-		"agent":       func() { r.stop(); r.run() },
-	}
-	var plan []string
-	for step, n := range map[string]int{"member": 200, "listener": 10, "rule": 10, "certificate": 20, "agent": 5} {
-		for range n {
-			plan = append(plan, step)
-		}
-	}
-	slices.Sort(plan)
-	random.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
-
-	r.certificate(r.selfSigned())
-	apply()
-	l := r.load(true)
-	workers := map[int]bool{}
-	for _, step := range plan {
-		steps[step]()
-		workers[r.worker()] = true
-	}
-	l.end()
-	if len(workers) != 21 {
-		t.Errorf("got %d workers, want one and another for each change of a listener or rule", len(workers))
+	r.workers[r.worker()] = true
+	if len(r.workers) != 21 {
+		t.Errorf("got %d workers, want one and another for each change of a listener or policy", len(r.workers))
 	}
 }
