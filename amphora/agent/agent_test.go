@@ -104,7 +104,7 @@ amphora_id = %[5]s
 // shortDir is a t.TempDir whose sockets haproxy can bind: their paths may have 97 characters.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "agent-")
+	dir, err := os.MkdirTemp("", "agent-") //nolint:usetesting // t.TempDir's is as long as the test's name
 	if err != nil {
 		t.Fatal(err)
 	}

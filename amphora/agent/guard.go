@@ -42,7 +42,7 @@ func (a *Agent) guard(ctx context.Context) error {
 
 // awaitDeath returns when a haproxy ends, something happens on wake, or the time is over.
 func (a *Agent) awaitDeath(wake int, timeout time.Duration) {
-	fds := []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}} //nolint:gosec // a file descriptor
+	fds := []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}}
 	ids, _ := a.haproxy.ids()
 	for _, id := range ids {
 		pid := a.haproxy.pid(id)
@@ -51,7 +51,7 @@ func (a *Agent) awaitDeath(wake int, timeout time.Duration) {
 		}
 		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 			defer unix.Close(fd)
-			fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}) //nolint:gosec // see above
+			fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 		}
 	}
 	_, _ = unix.Poll(fds, int(timeout.Milliseconds())) // interrupted: the next round is early

@@ -241,17 +241,7 @@ func (h *haproxy) directives(id string, fn func(section string, words []string))
 	if err != nil {
 		return
 	}
-	section := ""
-	for line := range strings.Lines(string(text)) {
-		words := strings.Fields(line)
-		switch {
-		case len(words) == 0 || strings.HasPrefix(words[0], "#"):
-		case line[0] != ' ' && line[0] != '\t':
-			section = strings.Join(words, " ")
-		default:
-			fn(section, words)
-		}
-	}
+	eachLine(text, func(section, _ string, words []string) { fn(section, words) })
 }
 
 func (h *haproxy) listeners(id string) []listener {

@@ -269,7 +269,7 @@ func TestChangesOfServers(t *testing.T) {
 func TestManyChanges(t *testing.T) {
 	r := newRig(t).plugged()
 	port := r.web("one")
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // changes, not secrets
+	random := rand.New(rand.NewPCG(1, 2))
 	members := map[int]string{}
 	sorted := func() []string {
 		out := []string{}

@@ -36,11 +36,8 @@ const (
 
 var fileWords = map[string]string{"crt": certificateFile, "crt-list": listFile, "ca-file": otherFile, "crl-file": otherFile}
 
-// parseLayout reads what haproxy has found valid.
-func parseLayout(text []byte) layout {
-	l := layout{servers: map[string]server{}, binds: map[netip.AddrPort]string{}, files: map[string]string{}}
-	var rest strings.Builder
-	fixed := backendsWithDefaults(text)
+// eachLine calls fn for every line that says something, with its section's first line, which comes first itself.
+func eachLine(text []byte, fn func(section, line string, words []string)) {
 	section := ""
 	for line := range strings.Lines(string(text)) {
 		words := strings.Fields(line)
@@ -50,54 +47,59 @@ func parseLayout(text []byte) layout {
 		if line[0] != ' ' && line[0] != '\t' {
 			section = strings.Join(words, " ")
 		}
-		if words[0] == "bind" || words[0] == "server" {
-			for i, w := range words[:len(words)-1] {
-				if kind, ok := fileWords[w]; ok {
-					l.files[words[i+1]] = kind
-				}
-			}
-		}
-		if words[0] == "bind" && len(words) > 1 {
-			if at, ok := parseAddrPort(words[1]); ok {
-				l.binds[at] = strings.TrimPrefix(section, "frontend ")
-			}
-		}
+		fn(section, strings.TrimSpace(line), words)
+	}
+}
+
+// parseLayout reads what haproxy has found valid.
+func parseLayout(text []byte) layout {
+	l := layout{servers: map[string]server{}, binds: map[netip.AddrPort]string{}, files: map[string]string{}}
+	var rest strings.Builder
+	fixed := backendsWithDefaults(text)
+	eachLine(text, func(section, line string, words []string) {
+		l.note(section, words)
 		backend, ok := strings.CutPrefix(section, "backend ")
 		if ok && words[0] == "server" && !fixed[section] {
 			if s, ok := parseServer(backend, words[1:]); ok {
 				l.servers[s.name] = s
-				continue
+				return
 			}
 		}
-		fmt.Fprintln(&rest, section, ":", strings.TrimSpace(line))
-	}
+		fmt.Fprintln(&rest, section, ":", line)
+	})
 	l.rest = rest.String()
 	return l
+}
+
+// note notes files and addresses in a line.
+func (l *layout) note(section string, words []string) {
+	if words[0] != "bind" && words[0] != "server" || len(words) < 2 {
+		return
+	}
+	for i, w := range words[:len(words)-1] {
+		if kind, ok := fileWords[w]; ok {
+			l.files[words[i+1]] = kind
+		}
+	}
+	if at, ok := parseAddrPort(words[1]); ok && words[0] == "bind" {
+		l.binds[at] = strings.TrimPrefix(section, "frontend ")
+	}
 }
 
 // backendsWithDefaults are sections whose server lines say only half of what servers are: haproxy does not take the other half for
 // servers that are added while it runs.
 func backendsWithDefaults(text []byte) map[string]bool {
 	out := map[string]bool{}
-	section := ""
-	for line := range strings.Lines(string(text)) {
-		words := strings.Fields(line)
-		switch {
-		case len(words) == 0:
-		case line[0] != ' ' && line[0] != '\t':
-			section = strings.Join(words, " ")
-		case words[0] == "default-server" || words[0] == "server-template":
+	inherited := false
+	eachLine(text, func(section, _ string, words []string) {
+		if words[0] == "default-server" || words[0] == "server-template" {
 			out[section] = true
-			out["defaults"] = out["defaults"] || strings.HasPrefix(section, "defaults")
+			inherited = inherited || strings.HasPrefix(section, "defaults")
 		}
-	}
-	if out["defaults"] { // whoever inherits them
-		for line := range strings.Lines(string(text)) {
-			if words := strings.Fields(line); len(words) == 2 && words[0] == "backend" {
-				out[strings.Join(words, " ")] = true
-			}
+		if inherited && words[0] == "backend" {
+			out[section] = true
 		}
-	}
+	})
 	return out
 }
 

@@ -122,7 +122,7 @@ func (h *haproxy) renew(ctx context.Context, id string, to running, now layout) 
 	if err != nil {
 		h.log.WarnContext(ctx, "haproxy cannot tell when it is ready", "error", err)
 	}
-	defer notice.Close()
+	defer notice.close()
 	if err := syscall.Kill(master, syscall.SIGUSR2); err != nil {
 		return fmt.Errorf("signal haproxy: %w", err)
 	}
@@ -222,7 +222,7 @@ func (h *haproxy) launch(ctx context.Context, id string) error {
 	if err != nil {
 		h.log.WarnContext(ctx, "haproxy cannot tell when it is ready", "error", err)
 	}
-	defer notice.Close()
+	defer notice.close()
 
 	// Not CommandContext: haproxy outlives whoever asked for it.
 	cmd := exec.Command("ip", "netns", "exec", namespace, h.program, "-Ws", "-L", h.peer(), //nolint:noctx // see above
@@ -310,11 +310,10 @@ func (n *notice) ready() bool {
 	return true
 }
 
-func (n *notice) Close() error {
-	if n == nil {
-		return nil
+func (n *notice) close() {
+	if n != nil {
+		_ = n.conn.Close()
 	}
-	return n.conn.Close()
 }
 
 // saveState keeps what haproxy knows of servers' health over a reload; without it, they are only checked anew. What was

@@ -291,7 +291,7 @@ func (h *haproxy) serversState(id string) (map[string]serverState, error) {
 		}
 		addr, _ := netip.ParseAddr(get("srv_addr"))
 		out[get("be_name")+"/"+get("srv_name")] = serverState{
-			server: get("srv_name"), address: netip.AddrPortFrom(addr, uint16(number("srv_port"))), weight: number("srv_uweight"), //nolint:gosec // a port
+			server: get("srv_name"), address: netip.AddrPortFrom(addr, uint16(number("srv_port"))), weight: number("srv_uweight"),
 			admin: number("srv_admin_state"), check: number("srv_check_state"),
 		}
 	}

@@ -29,7 +29,7 @@ func (l *lab) upstream(context.Context) (amphora, error) {
 		os.MkdirAll(filepath.Join(l.base(), lbID), 0o755),
 		os.MkdirAll(filepath.Join(l.certs(), lbID), 0o755),
 		// The limit of descriptors is what systemd would raise.
-		os.WriteFile(u.group(), []byte("global\n    group nogroup\n    no strict-limits\n"), 0o644), //nolint:gosec // as upstream's
+		os.WriteFile(u.group(), []byte("global\n    group nogroup\n    no strict-limits\n"), 0o644),
 	)
 	if err != nil {
 		return nil, err
@@ -74,11 +74,11 @@ func (u *upstream) Apply(ctx context.Context, cfg []byte) error {
 	if u.cmd == nil {
 		return u.start(ctx, peer)
 	}
-	state, err := u.ask("show servers state")
+	state, err := u.ask(ctx, "show servers state")
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(u.path("servers-state"), []byte(state+"\n"), 0o644); err != nil { //nolint:gosec // as upstream's
+	if err := os.WriteFile(u.path("servers-state"), []byte(state+"\n"), 0o644); err != nil {
 		return err
 	}
 	// ExecReload of the unit: test again, then signal.
@@ -92,7 +92,7 @@ func (u *upstream) Apply(ctx context.Context, cfg []byte) error {
 }
 
 func (u *upstream) start(ctx context.Context, peer string) error {
-	u.cmd = exec.CommandContext(ctx, "ip", "netns", "exec", namespace, "haproxy", "-Ws", //nolint:gosec // ours
+	u.cmd = exec.CommandContext(ctx, "ip", "netns", "exec", namespace, "haproxy", "-Ws",
 		"-f", u.path("haproxy.cfg"), "-f", u.group(), "-p", u.path(lbID+".pid"), "-L", peer)
 	u.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+u.path("notify"))
 	u.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -102,8 +102,9 @@ func (u *upstream) start(ctx context.Context, peer string) error {
 	return u.ready()
 }
 
-func (u *upstream) ask(command string) (string, error) {
-	conn, err := net.Dial("unix", filepath.Join(u.lab.base(), lbID+".sock"))
+func (u *upstream) ask(ctx context.Context, command string) (string, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", filepath.Join(u.lab.base(), lbID+".sock"))
 	if err != nil {
 		return "", err
 	}

@@ -42,7 +42,7 @@ func (n Notes) Failures() int {
 	return sum
 }
 
-// Failures in words, each kind once, in order.
+// Kinds are the failures in words, each kind once.
 func (n Notes) Kinds() []string {
 	var out []string
 	for _, what := range slices.Sorted(maps.Keys(n.Failed)) {
