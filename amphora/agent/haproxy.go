@@ -34,6 +34,7 @@ type haproxy struct {
 	mu      sync.Mutex                   // guards what follows; changes are the agent's to serialise
 	leaving map[string]map[string]bool   // servers that are removed and serve their last connections, by load balancer
 	masters map[string]int               // pids
+	workers map[string]int               // pids of those that serve; 0 = to be looked up
 	wanted  map[string]bool              // load balancers that shall run
 	loaded  map[string]map[string][]byte // files as they were when haproxy loaded them, by load balancer and path
 }
@@ -41,7 +42,7 @@ type haproxy struct {
 func newHAProxy(conf Config, log *slog.Logger) *haproxy {
 	return &haproxy{
 		base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID, log: log,
-		leaving: map[string]map[string]bool{}, masters: map[string]int{}, wanted: map[string]bool{},
+		leaving: map[string]map[string]bool{}, masters: map[string]int{}, workers: map[string]int{}, wanted: map[string]bool{},
 		loaded: map[string]map[string][]byte{},
 	}
 }
@@ -181,7 +182,7 @@ func (h *haproxy) remove(ctx context.Context, id string) error {
 }
 
 // patience bounds how long haproxy may take for what it is told.
-const patience = 15 * time.Second
+const patience = 45 * time.Second
 
 func poll(ctx context.Context, what string, ok func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)

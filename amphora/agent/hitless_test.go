@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ottavino/ottavino/amphora"
 )
@@ -313,6 +314,29 @@ func TestManyChanges(t *testing.T) {
 	}
 	if got := r.servers(); !slices.Equal(got, had) || len(got) != len(members) {
 		t.Errorf("got %q after a reload, %q before it", got, had)
+	}
+}
+
+// TestManyMembersAtOnce: a batch of 500 is no reason for another worker.
+func TestManyMembersAtOnce(t *testing.T) {
+	r := newRig(t).plugged()
+	port := r.web("one")
+	r.apply(r.site(site{}))
+	worker := r.worker()
+	var members []string
+	for i := range 500 {
+		members = append(members, fmt.Sprintf("M%d %s:%d weight 1", i, outside, port))
+	}
+	began := time.Now()
+	r.apply(r.site(site{members: members}))
+	t.Logf("500 members more in %s", time.Since(began))
+	if got := r.servers(); len(got) != 500 || r.worker() != worker {
+		t.Errorf("got %d servers, another worker %t", len(got), r.worker() != worker)
+	}
+	r.apply(r.site(site{}))
+	r.until("all are gone", func() bool { return len(r.servers()) == 0 })
+	if r.worker() != worker {
+		t.Error("got another worker")
 	}
 }
 

@@ -134,6 +134,7 @@ func (h *haproxy) renew(ctx context.Context, id string, to running, now layout) 
 	if !forked() {
 		return fmt.Errorf("haproxy does not run the configuration and goes on with the one before: %s", h.alerts(id, to.Config))
 	}
+	h.setServing(id, 0)
 	return poll(ctx, "haproxy to answer", func() bool { return h.answers(id) })
 }
 
@@ -235,7 +236,7 @@ func (h *haproxy) launch(ctx context.Context, id string) error {
 		return err
 	}
 	h.mu.Lock()
-	h.masters[id] = cmd.Process.Pid
+	h.masters[id], h.workers[id] = cmd.Process.Pid, 0
 	h.mu.Unlock()
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }() // ends with haproxy, or with the agent: haproxy outlives that
@@ -435,6 +436,7 @@ func (h *haproxy) forget(id string) {
 	defer h.mu.Unlock()
 	delete(h.leaving, id)
 	delete(h.masters, id)
+	delete(h.workers, id)
 	delete(h.wanted, id)
 	delete(h.loaded, id)
 }

@@ -155,20 +155,40 @@ func (h *haproxy) canAdapt(id string) error {
 // was executed there does not matter, and it is asked again. Some versions of haproxy have commands for servers only in
 // experimental mode, the others do not mind.
 func (h *haproxy) admin(id, command string) (string, error) {
-	head := fmt.Sprintf("\nPid: %d\n", h.current(id))
+	pid := h.serving(id)
 	for deadline := time.Now().Add(patience); ; {
 		out, err := h.ask(h.adminSocket(id), "experimental-mode on;show info;"+command)
 		if err != nil {
 			return "", err
 		}
 		info, answer, _ := strings.Cut(string(out), "\n\n") // what is shown ends with an empty line
-		if strings.Contains(info, head) {
+		if strings.Contains(info, fmt.Sprintf("\nPid: %d\n", pid)) {
 			return answer, nil
 		}
 		if time.Now().After(deadline) {
 			return "", errors.New("another worker of haproxy answers")
 		}
+		h.setServing(id, 0) // haproxy may have been started anew
+		pid = h.serving(id)
 	}
+}
+
+// serving is the pid of the worker that serves, looked up once for every worker.
+func (h *haproxy) serving(id string) int {
+	h.mu.Lock()
+	pid := h.workers[id]
+	h.mu.Unlock()
+	if pid == 0 {
+		pid = h.current(id)
+		h.setServing(id, pid)
+	}
+	return pid
+}
+
+func (h *haproxy) setServing(id string, pid int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.workers[id] = pid
 }
 
 // answers says that the worker that serves takes commands.
@@ -376,6 +396,9 @@ func (h *haproxy) adopt(id string) {
 
 // changeCertificate has haproxy use another certificate; who is connected stays.
 func (h *haproxy) changeCertificate(id string, c renewal) error {
+	if !runtimeWord.MatchString(c.name) {
+		return fmt.Errorf("certificate %s: %w", c.path, errNeedsReload)
+	}
 	content, err := os.ReadFile(c.path)
 	if err != nil {
 		return err
