@@ -74,7 +74,7 @@ func (h *haproxy) reload(ctx context.Context, id string) error {
 	if err := h.renew(ctx, id, to, now); err != nil {
 		h.restoreLastGood(ctx, id)
 		if known {
-			h.goBack(ctx, id, before)
+			h.goBack(ctx, id, before, to)
 		}
 		return err
 	}
@@ -88,7 +88,7 @@ func (h *haproxy) reload(ctx context.Context, id string) error {
 
 // goBack has the worker that goes on serve what it served before, as far as commands have changed that already. What
 // it does not go back to is left to the next reload.
-func (h *haproxy) goBack(ctx context.Context, id string, before running) {
+func (h *haproxy) goBack(ctx context.Context, id string, before, tried running) {
 	l := parseLayout([]byte(before.Config))
 	worker, err := h.worker(id)
 	if err != nil || worker != before.Worker || h.verifyServers(id, l) != nil {
@@ -96,6 +96,9 @@ func (h *haproxy) goBack(ctx context.Context, id string, before running) {
 	}
 	for _, list := range before.Lists {
 		for _, path := range certificatesIn([]byte(list)) {
+			if before.Files[path] == tried.Files[path] {
+				continue
+			}
 			err = errors.Join(err, h.changeCertificate(id, renewal{before.name(path), path}))
 		}
 	}
@@ -116,8 +119,7 @@ func (h *haproxy) renew(ctx context.Context, id string, to running, now layout) 
 	master := h.pid(id)
 	before := children(master)
 	h.saveState(id)
-	words := h.openWords(id)
-	defer words.Close()
+	_ = os.Truncate(h.wordsFile(id), 0)
 	notice, err := h.listen(id)
 	if err != nil {
 		h.log.WarnContext(ctx, "haproxy cannot tell when it is ready", "error", err)
@@ -211,13 +213,20 @@ func (h *haproxy) start(ctx context.Context, id string) error {
 	if !h.restoreLastGood(ctx, id) {
 		return err
 	}
-	return errors.Join(err, h.launch(ctx, id))
+	good, _, readErr := h.asWritten(id)
+	if again := errors.Join(readErr, h.launch(ctx, id)); again != nil {
+		return errors.Join(err, again)
+	}
+	return errors.Join(err, h.remember(id, good))
 }
 
 func (h *haproxy) launch(ctx context.Context, id string) error {
 	_ = os.Remove(h.pidFile(id))
 	h.forgetLeaving(id)
-	words := h.openWords(id)
+	words, err := h.openWords(id)
+	if err != nil {
+		return err
+	}
 	defer words.Close()
 	notice, err := h.listen(id)
 	if err != nil {
@@ -254,12 +263,12 @@ func (h *haproxy) launch(ctx context.Context, id string) error {
 }
 
 // openWords empties and opens the file that haproxy writes to; without disk space its words are lost.
-func (h *haproxy) openWords(id string) *os.File {
+func (h *haproxy) openWords(id string) (*os.File, error) {
 	f, err := os.OpenFile(h.wordsFile(id), os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o600)
 	if err != nil {
-		return nil
+		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	}
-	return f
+	return f, nil
 }
 
 var alert = regexp.MustCompile(`(?m)^\[ALERT\] +\(\d+\) : (.*)$`)
@@ -391,6 +400,9 @@ func (h *haproxy) endOldWorkers(ctx context.Context, id string) {
 
 // children are a process's, the oldest first.
 func children(parent int) []int {
+	if parent <= 1 {
+		return nil
+	}
 	type child struct{ pid, since int }
 	var found []child
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is good
