@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/ottavino/ottavino/amphora/haproxy"
 	"github.com/ottavino/ottavino/amphora/heartbeat"
 )
 
@@ -33,11 +35,12 @@ func TestBadConfigurations(t *testing.T) {
 		name   string
 		cfg    []byte
 		status int
+		blamed string
 		words  []string
 	}{
-		{"refused", r.site(site{members: []string{"M1 nonsense:x"}}), 400, []string{"haproxy.cfg.new:30]", "'server P1:L1/M1' : invalid character"}},
-		{"port taken", another("10.10.10.101:81"), 500, []string{"frontend L2", "10.10.10.101:81", "address already in use"}},
-		{"socket without directory", another("unix@/nowhere/x"), 500, []string{"frontend L2", "haproxy.cfg:32]", "No such file or directory"}},
+		{"refused", r.site(site{members: []string{"M1 nonsense:x"}}), 400, "L1", []string{"haproxy.cfg.new:30]", "'server P1:L1/M1' : invalid character"}},
+		{"port taken", another("10.10.10.101:81"), 500, "L2", []string{"frontend L2", "10.10.10.101:81", "address already in use"}},
+		{"socket without directory", another("unix@/nowhere/x"), 500, "L2", []string{"frontend L2", "haproxy.cfg:32]", "No such file or directory"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := *r
@@ -49,6 +52,9 @@ func TestBadConfigurations(t *testing.T) {
 				err := r.driver.Apply(t.Context(), r.target, lbID, c.cfg)
 				if status(err) != c.status {
 					t.Errorf("got %v, want status %d", err, c.status)
+				}
+				if got := haproxy.Culprits(c.cfg, fmt.Sprint(err)); !slices.Equal(got, []string{c.blamed}) {
+					t.Errorf("listeners %q are to blame, want %s", got, c.blamed)
 				}
 				for _, w := range c.words {
 					if err == nil || !strings.Contains(err.Error(), w) {

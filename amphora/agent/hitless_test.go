@@ -231,9 +231,13 @@ func TestChangesOfServers(t *testing.T) {
 		{name: "weight in leastconn", lines: []string{"balance leastconn"}, before: []string{m1, m2}, after: []string{server("M1", one, "weight 7"), m2}, want: "one two"},
 		{name: "address", before: []string{m1, m2}, after: []string{server("M1", three, "weight 1"), m2}, want: "three two"},
 		{name: "address with check", before: []string{server("M1", one, check)}, after: []string{server("M1", three, check)}, want: "three"},
+		{name: "IPv6", before: []string{m1}, after: []string{m1, "M2 fd00::5:8080 weight 0", "M3 fd00::6:8080 weight 1 disabled"}, want: "one"},
+		{name: "address in IPv6", before: []string{m1, "M2 fd00::5:8080 weight 0"}, after: []string{m1, "M2 fd00::6:8081 weight 0"}, want: "one"},
+		{name: "from IPv6", before: []string{"M1 fd00::5:8080 weight 1"}, after: []string{m1}, want: "one"},
 		{name: "everything", before: []string{m1, m2}, after: []string{server("M1", two, "weight 5"), server("M3", three, check)}, want: "three two"},
 
 		{name: "backup", before: []string{m1, m2}, after: []string{m1 + " backup", m2}, want: "two", reload: true},
+		{name: "backup and address", before: []string{m1, m2}, after: []string{server("M1", three, "weight 1"), m2 + " backup"}, want: "three", reload: true},
 		{name: "begin checks", before: []string{m1}, after: []string{server("M1", one, check)}, want: "one", reload: true},
 		{name: "add in source", lines: []string{"balance source"}, before: []string{m1}, after: []string{m1, m2}, want: "", reload: true},
 		{name: "weight in source", lines: []string{"balance source"}, before: []string{m1, m2}, after: []string{server("M1", one, "weight 5"), m2}, want: "", reload: true},

@@ -84,3 +84,14 @@ func TestLinesAsSent(t *testing.T) {
 		}
 	}
 }
+
+// TestHealthOnly: of what a worker tells its successor only health is left.
+func TestHealthOnly(t *testing.T) {
+	now := parseLayout([]byte("backend b\n    server same 10.0.0.1:80 weight 1\n    server moved 10.0.0.1:81 weight 1\n    server held 10.0.0.1:80 weight 1\n"))
+	table := "1\n# be_name srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_port\n" +
+		"b same 10.0.0.1 2 0 7 1 80\nb moved 10.0.0.1 2 0 1 1 80\nb held 10.0.0.1 2 1 1 1 80\nb gone 10.0.0.1 2 0 1 1 80\n\n"
+	want := "1\n# be_name srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_port\nb same 10.0.0.1 2 0 1 1 80\n\n"
+	if got := string(healthOnly([]byte(table), now)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

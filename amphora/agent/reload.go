@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -79,6 +80,12 @@ func (h *haproxy) reload(ctx context.Context, id string) error {
 		return err
 	}
 	h.forgetLeaving(id)
+	if h.verifyServers(id, now) != nil { // whatever a new worker has from elsewhere
+		_, _ = h.changeServers(id, change{changed: slices.Collect(maps.Values(now.servers))})
+		if err := h.verifyServers(id, now); err != nil {
+			h.log.WarnContext(ctx, "haproxy does not have its servers as configured", "load_balancer_id", id, "error", err)
+		}
+	}
 	if err := h.remember(id, to); err != nil {
 		h.log.WarnContext(ctx, "what haproxy runs is not noted: the next change is a reload", "error", err)
 	}
@@ -118,7 +125,7 @@ func (h *haproxy) renew(ctx context.Context, id string, to running, now layout) 
 	}
 	master := h.pid(id)
 	before := children(master)
-	h.saveState(id)
+	h.saveState(id, now)
 	_ = os.Truncate(h.wordsFile(id), 0)
 	notice, err := h.listen(id)
 	if err != nil {
@@ -326,18 +333,18 @@ func (n *notice) close() {
 	}
 }
 
-// saveState keeps what haproxy knows of servers' health over a reload; without it, they are only checked anew. What was
-// changed by commands is left out: the new configuration says it, and old words of it must not be heard against that.
-func (h *haproxy) saveState(id string) {
+// saveState keeps what haproxy knows of servers' health over a reload; without it, they are only checked anew.
+func (h *haproxy) saveState(id string, now layout) {
 	text, err := h.command(id, "show servers state")
 	if err == nil {
-		_ = replaceFile(filepath.Join(h.dir(id), "servers-state"), healthOnly(text), 0o644)
+		_ = replaceFile(filepath.Join(h.dir(id), "servers-state"), healthOnly(text, now), 0o644)
 	}
 }
 
-// healthOnly makes the table say of every server that it has the weight it began with, and leaves out those that are in
-// maintenance or drained.
-func healthOnly(table []byte) []byte {
+// healthOnly leaves of the table what is health. haproxy also takes weights, maintenance and ports from there, against its
+// configuration: every server gets the weight it began with, and those that are in maintenance, drained, or elsewhere now are
+// left out.
+func healthOnly(table []byte, now layout) []byte {
 	var (
 		out    strings.Builder
 		column map[string]int
@@ -357,8 +364,11 @@ func healthOnly(table []byte) []byte {
 		if len(words) != len(column) {
 			continue
 		}
-		words[column["srv_uweight"]] = words[column["srv_iweight"]]
-		if words[column["srv_admin_state"]] == "0" {
+		get := func(name string) string { return words[column[name]] }
+		s := now.servers[get("be_name")+"/"+get("srv_name")]
+		at, _ := parseAddrPort(get("srv_addr") + ":" + get("srv_port"))
+		if get("srv_admin_state") == "0" && s.address == at {
+			words[column["srv_uweight"]] = get("srv_iweight")
 			out.WriteString(strings.Join(words, " ") + "\n")
 		}
 	}

@@ -152,6 +152,28 @@ func TestCertificateOfListener(t *testing.T) {
 	}
 }
 
+// TestLongChain: what is too long for a command is taken with a reload.
+func TestLongChain(t *testing.T) {
+	r := newRig(t).plugged()
+	r.certificate(r.selfSigned())
+	cfg := r.site(site{frontend: r.secure(), members: []string{fmt.Sprintf("M1 %s:%d weight 1", outside, r.web("one"))}})
+	r.apply(cfg)
+	worker := r.worker()
+	long := r.selfSigned()
+	for range 40 {
+		other, _, _ := strings.Cut(r.selfSigned(), "\n\n")
+		long += other + "\n"
+	}
+	r.certificate(long)
+	r.apply(cfg)
+	if _, seen := r.shown(); !strings.HasPrefix(long, seen) || len(long) < 16<<10 {
+		t.Error("the new certificate is not served")
+	}
+	if r.worker() == worker {
+		t.Error("got no other worker")
+	}
+}
+
 // TestBadCertificate: what is no certificate is refused in haproxy's words, the one before is served and comes back, also
 // when haproxy or the agent is started anew; and no key is in any answer.
 func TestBadCertificate(t *testing.T) {
