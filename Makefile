@@ -14,7 +14,7 @@ EXEC := $(if $(SUDO),-exec '$(SUDO)')
 .PHONY: help deps build demo test race lint fmt generate check bench bench-api bench-hitless image image-test clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install what build, tests and demo need from Debian, unless it is there
 	@hack/install-deps
