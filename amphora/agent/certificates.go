@@ -8,9 +8,6 @@ import (
 	"path/filepath"
 )
 
-// capabilities are what this agent does beyond the API, for the version document.
-var capabilities = []string{"certificates"}
-
 // listCertificates tells the files of a load balancer with their digests, which upstream's agent tells one by one and only
 // to who knows their names.
 func (a *Agent) listCertificates(r *http.Request, _ []byte) reply {

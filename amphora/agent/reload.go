@@ -15,11 +15,13 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ottavino/ottavino/amphora"
 )
 
-// capabilities are what this agent has beyond API 1.0: its "reload" changes servers and certificates of the worker that
-// runs wherever that is enough.
-var capabilities = []string{"runtime"}
+// capabilities are what this agent has beyond API 1.0, for the version document: it lists certificates, and its "reload"
+// changes servers and certificates of the worker that runs wherever that is enough.
+var capabilities = []string{amphora.CapabilityCertificates, "runtime"}
 
 // reload has haproxy run what its files say: by commands if that is enough, otherwise by a new worker.
 func (h *haproxy) reload(ctx context.Context, id string) error {
