@@ -27,8 +27,9 @@ var ours = map[string][]string{
 	"compute": {"cloud", "obs"},
 	"network": {"cloud", "obs"},
 
-	"amphora": {"obs"},
-	"secret":  {"cloud", "obs"},
+	"amphora":            {"obs"},
+	"amphora/image/boot": {"amphora", "worker/agentconf"}, // a program
+	"secret":             {"cloud", "obs"},
 
 	"api":             {"db", "obs"},
 	"api/certificate": {"api", "secret"},
