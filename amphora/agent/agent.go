@@ -91,13 +91,16 @@ func (a *Agent) prepareFiles(conf Config) error {
 		}
 	}
 	return errors.Join(
+		// haproxy, as nobody, runs the wrapper that is there.
+		os.Chmod(conf.BasePath, 0o755), //nolint:gosec // what is secret has a directory of its own
 		ifAbsent(a.haproxy.groupFile(), 0o644, "global\n    group "+defaultGroup()+"\n"),
 		ifAbsent(filepath.Join(conf.BasePath, "ping-wrapper.sh"), 0o755, pingWrapper),
 	)
 }
 
-// pingWrapper is what haproxy runs for PING monitors.
+// pingWrapper is what haproxy runs for PING monitors. It gets an empty PATH.
 const pingWrapper = `#!/bin/sh
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
 case "$HAPROXY_SERVER_ADDR" in
 *:*) exec ping6 -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" >/dev/null 2>&1 ;;
 *) exec ping -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" >/dev/null 2>&1 ;;

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,20 +36,7 @@ func ensureNamespace(ctx context.Context) error {
 	if err := h.LinkSetUp(lo); err != nil {
 		return fmt.Errorf("lo of the namespace: %w", err)
 	}
-	return inNamespace(func() error {
-		// Without these haproxy cannot bind a VIP that is not here (yet).
-		return errors.Join(
-			sysctl("net/ipv4/ip_nonlocal_bind", "1"), sysctl("net/ipv6/ip_nonlocal_bind", "1"),
-		)
-	})
-}
-
-func sysctl(key, value string) error {
-	err := os.WriteFile("/proc/sys/"+key, []byte(value), 0o644)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // a kernel without IPv6
-	}
-	return err
+	return inNamespace(tune)
 }
 
 // openNamespace returns a handle for interfaces in the namespace.
