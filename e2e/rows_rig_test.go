@@ -127,6 +127,12 @@ func nobody(t *testing.T) int {
 // stack makes the load balancer in one call and waits until it is ACTIVE.
 func (x *rows) stack(all []trafficRow) map[string]*route {
 	x.t.Helper()
+	return x.stackWith(nil, all)
+}
+
+// stackWith is stack with more attributes of the load balancer.
+func (x *rows) stackWith(more attrs, all []trafficRow) map[string]*route {
+	x.t.Helper()
 	routes := map[string]*route{}
 	var listeners []attrs
 	for i, row := range all {
@@ -143,7 +149,7 @@ func (x *rows) stack(all []trafficRow) map[string]*route {
 			VIP string `json:"vip_address"`
 		} `json:"loadbalancer"`
 	}
-	body := attrs{"loadbalancer": attrs{"name": "rows", "vip_subnet_id": x.subnetID(), "listeners": listeners}}
+	body := attrs{"loadbalancer": attrs{"name": "rows", "vip_subnet_id": x.subnetID(), "listeners": listeners}.with(more)}
 	resp, err := x.tenant.Post(x.t.Context(), x.tenant.ServiceURL("lbaas", "loadbalancers"), body, &answer,
 		&gophercloud.RequestOpts{OkCodes: []int{http.StatusCreated}})
 	if err != nil {
