@@ -35,7 +35,7 @@ func TestAdditionalVIPs(t *testing.T) {
 	everywhere := func(when string) {
 		t.Helper()
 		for _, vip := range vips {
-			r := &route{rows: x, address: net.JoinHostPort(vip, port)}
+			r := &route{rows: x, t: t, address: net.JoinHostPort(vip, port)}
 			within(t, 60*time.Second, vip+" answers for both members "+when, func() bool {
 				seen := map[string]bool{}
 				for range 4 {

@@ -37,12 +37,14 @@ func (a attrs) with(more attrs) attrs {
 type trafficRow struct {
 	name     string
 	listener attrs
-	check    func(t *testing.T, r *route)
+	check    func(r *route)
 }
 
 // route is a listener, seen by a client.
 type route struct {
 	*rows
+
+	t       *testing.T
 	address string // of the VIP, with the port
 }
 
@@ -141,7 +143,7 @@ func (x *rows) stackWith(more attrs, all []trafficRow) map[string]*route {
 		if routes[row.name] != nil {
 			x.t.Fatalf("two rows are named %q", row.name)
 		}
-		routes[row.name] = &route{rows: x, address: fmt.Sprint(port)}
+		routes[row.name] = &route{rows: x, t: x.t, address: fmt.Sprint(port)}
 	}
 	var answer struct {
 		LB struct {

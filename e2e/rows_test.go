@@ -32,7 +32,8 @@ func TestTraffic(t *testing.T) {
 		for _, row := range all {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
-				row.check(t, routes[row.name])
+				routes[row.name].t = t
+				row.check(routes[row.name])
 			})
 		}
 	})
@@ -44,8 +45,9 @@ func (x *rows) to(extra attrs) attrs {
 	return attrs{"protocol": "HTTP", "default_pool": x.poolOf("HTTP", nil, memberAt(teller(x.t, "member", nil)))}.with(extra)
 }
 
-func answeredBy(want string) func(*testing.T, *route) {
-	return func(t *testing.T, r *route) {
+func answeredBy(want string) func(*route) {
+	return func(r *route) {
+		t := r.t
 		t.Helper()
 		if got := r.get(t, request{}); got.Member != want {
 			t.Errorf("got %d %q, want an answer of %s", got.status, got.body, want)
@@ -53,7 +55,8 @@ func answeredBy(want string) func(*testing.T, *route) {
 	}
 }
 
-func refuses(t *testing.T, r *route) {
+func refuses(r *route) {
+	t := r.t
 	t.Helper()
 	if conn, err := net.DialTimeout("tcp", r.address, time.Second); err == nil {
 		_ = conn.Close()
@@ -61,8 +64,9 @@ func refuses(t *testing.T, r *route) {
 	}
 }
 
-func status(want int) func(*testing.T, *route) {
-	return func(t *testing.T, r *route) {
+func status(want int) func(*route) {
+	return func(r *route) {
+		t := r.t
 		t.Helper()
 		if got := r.get(t, request{}); got.status != want {
 			t.Errorf("got %d %q, want %d", got.status, got.body, want)
@@ -87,7 +91,9 @@ func (x *rows) listenerRows() []trafficRow {
 		{"TCP", attrs{"protocol": "TCP", "default_pool": x.poolOf("TCP", nil, memberAt(lineTeller(x.t, "line", listenOutside(x.t))))}, echoes},
 		{
 			"HTTPS passes through", attrs{"protocol": "HTTPS", "default_pool": x.poolOf("HTTPS", nil, memberAt(passThrough))},
-			func(t *testing.T, r *route) {
+			func(r *route) {
+				t := r.t
+				t.Helper()
 				client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: secure.pool(), ServerName: "member.example.com"}}}
 				defer client.CloseIdleConnections()
 				resp, err := client.Get("https://" + r.address)
@@ -102,7 +108,9 @@ func (x *rows) listenerRows() []trafficRow {
 		},
 		{
 			"connection limit", attrs{"protocol": "TCP", "connection_limit": 1, "default_pool": x.poolOf("TCP", nil, memberAt(lineTeller(x.t, "line", listenOutside(x.t))))},
-			func(t *testing.T, r *route) {
+			func(r *route) {
+				t := r.t
+				t.Helper()
 				first, _, _ := r.dial(t)
 				second, err := net.Dial("tcp", r.address)
 				if err != nil {
@@ -122,7 +130,9 @@ func (x *rows) listenerRows() []trafficRow {
 		},
 		{
 			"timeout_client_data", x.to(attrs{"timeout_client_data": 300}),
-			func(t *testing.T, r *route) {
+			func(r *route) {
+				t := r.t
+				t.Helper()
 				conn, err := net.Dial("tcp", r.address)
 				if err != nil {
 					t.Fatal(err)
@@ -134,14 +144,18 @@ func (x *rows) listenerRows() []trafficRow {
 		},
 		{
 			"timeout_member_data", attrs{"protocol": "HTTP", "timeout_member_data": 300, "default_pool": x.poolOf("HTTP", nil, memberAt(teller(x.t, "slow", held.wait)))},
-			func(t *testing.T, r *route) {
+			func(r *route) {
+				t := r.t
+				t.Helper()
 				within300(t, func() string { return fmt.Sprint(r.get(t, request{}).status) }, "504")
 			},
 		},
 		{
 			// An address that nobody has: the kernel itself gives up after 3 s.
 			"timeout_member_connect", attrs{"protocol": "HTTP", "timeout_member_connect": 100, "default_pool": x.poolOf("HTTP", nil, attrs{"address": "10.10.10.250", "protocol_port": 80})},
-			func(t *testing.T, r *route) {
+			func(r *route) {
+				t := r.t
+				t.Helper()
 				started := time.Now()
 				got := r.get(t, request{timeout: 20 * time.Second})
 				// Three more tries, a second between two at the same member.
@@ -150,7 +164,9 @@ func (x *rows) listenerRows() []trafficRow {
 				}
 			},
 		},
-		{"a member that is down, unmonitored", attrs{"protocol": "HTTP", "default_pool": x.poolOf("HTTP", nil, memberAt(teller(x.t, "member", nil)), memberAt(nobody(x.t)))}, func(t *testing.T, r *route) {
+		{"a member that is down, unmonitored", attrs{"protocol": "HTTP", "default_pool": x.poolOf("HTTP", nil, memberAt(teller(x.t, "member", nil)), memberAt(nobody(x.t)))}, func(r *route) {
+			t := r.t
+			t.Helper()
 			if got := r.counts(t, 4, request{}); got["member"] != 4 {
 				t.Errorf("got %v, want every request redispatched", got)
 			}
@@ -175,7 +191,9 @@ func firstLine(t *testing.T, conn net.Conn) string {
 	return strings.TrimSpace(line)
 }
 
-func keepsAlive(t *testing.T, r *route) {
+func keepsAlive(r *route) {
+	t := r.t
+	t.Helper()
 	conn, err := net.Dial("tcp", r.address)
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +211,9 @@ func keepsAlive(t *testing.T, r *route) {
 	}
 }
 
-func echoes(t *testing.T, r *route) {
+func echoes(r *route) {
+	t := r.t
+	t.Helper()
 	conn, in, name := r.dial(t)
 	fmt.Fprintln(conn, "ping")
 	if line, err := in.ReadString('\n'); name != "line" || line != "ping\n" {
@@ -216,7 +236,9 @@ func upgrader(t *testing.T) int {
 	})
 }
 
-func upgrades(t *testing.T, r *route) {
+func upgrades(r *route) {
+	t := r.t
+	t.Helper()
 	conn, err := net.Dial("tcp", r.address)
 	if err != nil {
 		t.Fatal(err)
@@ -226,8 +248,12 @@ func upgrades(t *testing.T, r *route) {
 	fmt.Fprint(conn, "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
-	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("got %v, %v, want 101", resp, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("got %s, want 101", resp.Status)
 	}
 	frame := []byte{0x81, 0x05, 'h', 'e', 'l', 'l', 'o', 0, 0xff}
 	if _, err := conn.Write(frame); err != nil {
@@ -241,7 +267,9 @@ func upgrades(t *testing.T, r *route) {
 
 func (x *rows) headerRows() []trafficRow {
 	inserted := func(header, want string) trafficRow {
-		return trafficRow{header, x.to(attrs{"insert_headers": attrs{header: "true"}}), func(t *testing.T, r *route) {
+		return trafficRow{header, x.to(attrs{"insert_headers": attrs{header: "true"}}), func(r *route) {
+			t := r.t
+			t.Helper()
 			_, port, _ := net.SplitHostPort(r.address)
 			want := strings.NewReplacer("{port}", port, "{client}", outside).Replace(want)
 			if got := r.get(t, request{from: outside, header: map[string]string{"X-Forwarded-Port": "1"}}); got.Header.Get(header) != want {
@@ -253,7 +281,9 @@ func (x *rows) headerRows() []trafficRow {
 		inserted("X-Forwarded-For", "{client}"),
 		inserted("X-Forwarded-Port", "{port}"),
 		inserted("X-Forwarded-Proto", "http"),
-		{"no header that nobody asked for", x.to(attrs{"insert_headers": attrs{"X-Forwarded-For": "false"}}), func(t *testing.T, r *route) {
+		{"no header that nobody asked for", x.to(attrs{"insert_headers": attrs{"X-Forwarded-For": "false"}}), func(r *route) {
+			t := r.t
+			t.Helper()
 			got := r.get(t, request{})
 			for _, h := range []string{"X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"} {
 				if v := got.Header.Get(h); v != "" {
@@ -267,7 +297,9 @@ func (x *rows) headerRows() []trafficRow {
 // policyRow is a listener whose policy rejects what its rules match.
 func (x *rows) policyRow(name string, hits, misses []request, rules ...attrs) trafficRow {
 	policy := attrs{"action": "REJECT", "rules": rules}
-	return trafficRow{"policy: " + name, x.to(attrs{"l7policies": []attrs{policy}}), func(t *testing.T, r *route) {
+	return trafficRow{"policy: " + name, x.to(attrs{"l7policies": []attrs{policy}}), func(r *route) {
+		t := r.t
+		t.Helper()
 		for _, q := range hits {
 			if got := r.get(t, q); got.status != http.StatusForbidden {
 				t.Errorf("%+v: got %d, want 403: it matches", q, got.status)
@@ -322,7 +354,9 @@ func (x *rows) policyRows() []trafficRow {
 func (x *rows) actionRows() []trafficRow {
 	redirect := func(name string, policy attrs, path string, status int, location string) trafficRow {
 		policy = policy.with(attrs{"rules": []attrs{rule("PATH", "STARTS_WITH", "/old", nil)}})
-		return trafficRow{"policy: " + name, x.to(attrs{"l7policies": []attrs{policy}}), func(t *testing.T, r *route) {
+		return trafficRow{"policy: " + name, x.to(attrs{"l7policies": []attrs{policy}}), func(r *route) {
+			t := r.t
+			t.Helper()
 			got := r.get(t, request{path: path})
 			if got.status != status || got.header.Get("Location") != location {
 				t.Errorf("got %d to %q, want %d to %q", got.status, got.header.Get("Location"), status, location)
@@ -342,7 +376,9 @@ func (x *rows) actionRows() []trafficRow {
 	rows := []trafficRow{
 		redirect("REDIRECT_TO_URL", attrs{"action": "REDIRECT_TO_URL", "redirect_url": there}, "/old", 302, there),
 		redirect("REDIRECT_PREFIX", attrs{"action": "REDIRECT_PREFIX", "redirect_prefix": "https://example.com"}, "/old/x?y=z", 302, "https://example.com/old/x?y=z"),
-		{"policy: REDIRECT_TO_POOL, by position", x.to(attrs{"l7policies": []attrs{toPool(1, "/a/b", "first"), toPool(2, "/a", "second")}}), func(t *testing.T, r *route) {
+		{"policy: REDIRECT_TO_POOL, by position", x.to(attrs{"l7policies": []attrs{toPool(1, "/a/b", "first"), toPool(2, "/a", "second")}}), func(r *route) {
+			t := r.t
+			t.Helper()
 			for path, want := range map[string]string{"/a/b": "first", "/a": "second", "/": "member"} {
 				if got := r.get(t, request{path: path}); got.Member != want {
 					t.Errorf("%s: got %q, want %s", path, got.Member, want)
@@ -355,7 +391,9 @@ func (x *rows) actionRows() []trafficRow {
 				{"action": "REDIRECT_TO_URL", "position": 2, "redirect_url": there, "rules": []attrs{rule("PATH", "STARTS_WITH", "/a/b", nil)}},
 				{"action": "REJECT", "position": 3, "rules": []attrs{rule("PATH", "STARTS_WITH", "/a/b/c", nil)}},
 			}}),
-			func(t *testing.T, r *route) {
+			func(r *route) {
+				t := r.t
+				t.Helper()
 				for path, want := range map[string]int{"/a": 200, "/a/b": 302, "/a/b/c": 403} {
 					if got := r.get(t, request{path: path}); got.status != want {
 						t.Errorf("%s: got %d, want %d", path, got.status, want)
@@ -375,8 +413,9 @@ func (x *rows) poolRows() []trafficRow {
 	pair := func(extra attrs, a, b attrs) attrs {
 		return attrs{"protocol": "HTTP", "default_pool": x.poolOf("HTTP", extra, memberAt(teller(x.t, "a", nil)).with(a), memberAt(teller(x.t, "b", nil)).with(b))}
 	}
-	shares := func(n int, want map[string]int) func(*testing.T, *route) {
-		return func(t *testing.T, r *route) {
+	shares := func(n int, want map[string]int) func(*route) {
+		return func(r *route) {
+			t := r.t
 			t.Helper()
 			if got := r.counts(t, n, request{}); !maps.Equal(got, want) {
 				t.Errorf("got %v, want %v", got, want)
@@ -394,10 +433,14 @@ func (x *rows) poolRows() []trafficRow {
 		{"member is disabled", pair(nil, attrs{"admin_state_up": false}, nil), shares(4, map[string]int{"b": 4})},
 		{"backup waits", pair(nil, attrs{"backup": true}, nil), shares(4, map[string]int{"b": 4})},
 		{"backup steps in", attrs{"protocol": "HTTP", "default_pool": x.poolOf("HTTP", attrs{"healthmonitor": monitor("TCP", nil)},
-			memberAt(teller(x.t, "a", nil)).with(attrs{"backup": true}), memberAt(nobody(x.t)))}, func(t *testing.T, r *route) {
+			memberAt(teller(x.t, "a", nil)).with(attrs{"backup": true}), memberAt(nobody(x.t)))}, func(r *route) {
+			t := r.t
+			t.Helper()
 			within(t, 30*time.Second, "the backup serves", func() bool { got, err := r.try(request{}); return err == nil && got.Member == "a" })
 		}},
-		{"SOURCE_IP", pair(attrs{"lb_algorithm": "SOURCE_IP"}, nil, nil), func(t *testing.T, r *route) {
+		{"SOURCE_IP", pair(attrs{"lb_algorithm": "SOURCE_IP"}, nil, nil), func(r *route) {
+			t := r.t
+			t.Helper()
 			got := r.counts(t, 6, request{from: outside})
 			if len(got) != 1 {
 				t.Errorf("one client: got %v, want one member", got)
@@ -406,7 +449,9 @@ func (x *rows) poolRows() []trafficRow {
 		{
 			"LEAST_CONNECTIONS", attrs{"protocol": "HTTP", "default_pool": x.poolOf("HTTP", attrs{"lb_algorithm": "LEAST_CONNECTIONS"},
 				memberAt(teller(x.t, "busy", busy.wait)), memberAt(teller(x.t, "idle", nil)))},
-			func(t *testing.T, r *route) {
+			func(r *route) {
+				t := r.t
+				t.Helper()
 				var g sync.WaitGroup
 				defer g.Wait()
 				defer close(busy.open)
@@ -419,12 +464,16 @@ func (x *rows) poolRows() []trafficRow {
 				}
 			},
 		},
-		{"persistence SOURCE_IP", pair(attrs{"session_persistence": attrs{"type": "SOURCE_IP"}}, nil, nil), func(t *testing.T, r *route) {
+		{"persistence SOURCE_IP", pair(attrs{"session_persistence": attrs{"type": "SOURCE_IP"}}, nil, nil), func(r *route) {
+			t := r.t
+			t.Helper()
 			if got := r.counts(t, 6, request{from: outside}); len(got) != 1 {
 				t.Errorf("got %v, want one member", got)
 			}
 		}},
-		{"persistence HTTP_COOKIE", pair(attrs{"session_persistence": attrs{"type": "HTTP_COOKIE"}}, nil, nil), func(t *testing.T, r *route) {
+		{"persistence HTTP_COOKIE", pair(attrs{"session_persistence": attrs{"type": "HTTP_COOKIE"}}, nil, nil), func(r *route) {
+			t := r.t
+			t.Helper()
 			first := r.get(t, request{})
 			set := (&http.Response{Header: first.header}).Cookies()
 			if len(set) != 1 || set[0].Name != "SRV" {
@@ -440,7 +489,9 @@ func (x *rows) poolRows() []trafficRow {
 		{
 			"persistence APP_COOKIE", attrs{"protocol": "HTTP", "default_pool": x.poolOf("HTTP", attrs{"session_persistence": attrs{"type": "APP_COOKIE", "cookie_name": "session"}},
 				memberAt(teller(x.t, "a", appCookie)), memberAt(teller(x.t, "b", appCookie)))},
-			func(t *testing.T, r *route) {
+			func(r *route) {
+				t := r.t
+				t.Helper()
 				for range 3 {
 					first := r.get(t, request{})
 					session := (&http.Response{Header: first.header}).Cookies()[0].Value
@@ -452,7 +503,9 @@ func (x *rows) poolRows() []trafficRow {
 		},
 		{"PROXY", attrs{"protocol": "TCP", "default_pool": x.poolOf("PROXY", nil, memberAt(proxied(x.t)))}, toldOfClient},
 		{"PROXYV2", attrs{"protocol": "TCP", "default_pool": x.poolOf("PROXYV2", nil, memberAt(proxied(x.t)))}, toldOfClient},
-		{"PROXY below HTTP", attrs{"protocol": "HTTP", "default_pool": x.poolOf("PROXY", nil, memberAt(proxiedHTTP(x.t)))}, func(t *testing.T, r *route) {
+		{"PROXY below HTTP", attrs{"protocol": "HTTP", "default_pool": x.poolOf("PROXY", nil, memberAt(proxiedHTTP(x.t)))}, func(r *route) {
+			t := r.t
+			t.Helper()
 			if got := r.get(t, request{from: outside}); !strings.HasPrefix(got.Remote, outside+":") {
 				t.Errorf("the member was told of %q, want %s", got.Remote, outside)
 			}
@@ -505,7 +558,9 @@ func proxied(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-func toldOfClient(t *testing.T, r *route) {
+func toldOfClient(r *route) {
+	t := r.t
+	t.Helper()
 	conn, _, line := r.dial(t)
 	if want := conn.LocalAddr().String() + " <nil>"; line != want {
 		t.Errorf("the member was told %q, want %q", line, want)
@@ -551,7 +606,9 @@ func proxiedHTTP(t *testing.T) int {
 
 func (x *rows) memberRows() []trafficRow {
 	return []trafficRow{
-		{"path and query reach the member as they are", x.to(nil), func(t *testing.T, r *route) {
+		{"path and query reach the member as they are", x.to(nil), func(r *route) {
+			t := r.t
+			t.Helper()
 			const odd = "/a%20b/%2e%2e/c?q=%26&r=[1]"
 			if got := r.get(t, request{path: odd, host: "host.example.com:81", method: "PURGE"}); got.Path != odd || got.Host != "host.example.com:81" || got.Method != "PURGE" {
 				t.Errorf("got %s %s of %s, want %s", got.Method, got.Path, got.Host, odd)
@@ -559,7 +616,9 @@ func (x *rows) memberRows() []trafficRow {
 		}},
 		{"big bodies", attrs{"protocol": "HTTP", "default_pool": x.poolOf("HTTP", nil, memberAt(serveOn(x.t, listenOutside(x.t), func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(w, r.Body)
-		})))}, func(t *testing.T, r *route) {
+		})))}, func(r *route) {
+			t := r.t
+			t.Helper()
 			body := bytes.Repeat([]byte("0123456789abcdef"), 1<<18) // 4 MiB
 			resp, err := http.Post((&url.URL{Scheme: "http", Host: r.address}).String(), "", bytes.NewReader(body))
 			if err != nil {
@@ -580,7 +639,9 @@ func monitor(kind string, extra attrs) attrs {
 // monitored is a pool with a member that passes its monitor and one that does not.
 func (x *rows) monitored(name string, m, good, bad attrs) trafficRow {
 	pool := x.poolOf("HTTP", attrs{"healthmonitor": m}, good, bad)
-	return trafficRow{"monitor: " + name, attrs{"protocol": "HTTP", "default_pool": pool}, func(t *testing.T, r *route) {
+	return trafficRow{"monitor: " + name, attrs{"protocol": "HTTP", "default_pool": pool}, func(r *route) {
+		t := r.t
+		t.Helper()
 		at := func(m attrs) string { return fmt.Sprintf("%s:%d", m["address"], m["protocol_port"]) }
 		r.operating(t, map[string]string{at(good): "ONLINE", at(bad): "ERROR", pool["name"].(string): "DEGRADED"})
 		got := r.counts(t, 4, request{})

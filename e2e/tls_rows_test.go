@@ -37,7 +37,9 @@ func TestTLSTraffic(t *testing.T) {
 			"default_pool": x.poolOf("HTTP", nil, memberAt(teller(t, "member", nil))),
 			"l7policies":   []attrs{{"action": "REJECT", "rules": []attrs{r}}},
 		})
-		return trafficRow{"policy: " + name, listener, func(t *testing.T, r *route) {
+		return trafficRow{"policy: " + name, listener, func(r *route) {
+			t := r.t
+			t.Helper()
 			for who, c := range map[string]struct {
 				conf     *tls.Config
 				rejected bool
@@ -58,7 +60,7 @@ func TestTLSTraffic(t *testing.T) {
 			"gRPC", front.with(attrs{"alpn_protocols": []string{"h2"}, "default_pool": x.poolOf("HTTP", attrs{
 				"tls_enabled": true, "alpn_protocols": []string{"h2"}, "ca_tls_container_ref": x.store(ca.pem()),
 			}, memberAt(grpcMember(t, site)))}),
-			func(t *testing.T, r *route) { r.grpc(t, conf()) },
+			func(r *route) { t := r.t; r.grpc(t, conf()) },
 		},
 		{"plain", plain, answeredBy("member")},
 	}
@@ -67,19 +69,21 @@ func TestTLSTraffic(t *testing.T) {
 		for _, row := range all {
 			t.Run(row.name, func(t *testing.T) {
 				t.Parallel()
-				row.check(t, routes[row.name])
+				routes[row.name].t = t
+				row.check(routes[row.name])
 			})
 		}
 	})
+	routes["plain"].t = t
 	for _, up := range []bool{false, true} {
 		if _, err := loadbalancers.Update(t.Context(), x.tenant, x.actor.lb, loadbalancers.UpdateOpts{AdminStateUp: &up}).Extract(); err != nil {
 			t.Fatal(err)
 		}
 		x.settle()
 		if up {
-			answeredBy("member")(t, routes["plain"])
+			answeredBy("member")(routes["plain"])
 		} else {
-			refuses(t, routes["plain"])
+			refuses(routes["plain"])
 		}
 	}
 	x.end()

@@ -92,7 +92,7 @@ func (a *Agent) prepareFiles(conf Config) error {
 	}
 	return errors.Join(
 		// haproxy, as nobody, runs the wrapper that is there.
-		os.Chmod(conf.BasePath, 0o755), //nolint:gosec // what is secret has a directory of its own
+		os.Chmod(conf.BasePath, 0o755),
 		ifAbsent(a.haproxy.groupFile(), 0o644, "global\n    group "+defaultGroup()+"\n"),
 		ifAbsent(filepath.Join(conf.BasePath, "ping-wrapper.sh"), 0o755, pingWrapper),
 	)

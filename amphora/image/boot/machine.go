@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -19,7 +18,7 @@ import (
 type machine struct {
 	dir     string
 	cmd     *exec.Cmd
-	done    chan error
+	done    chan struct{} // closed when qemu has ended
 	monitor *json.Decoder
 	qmp     net.Conn
 }
@@ -45,7 +44,7 @@ func boot(ctx context.Context, dir, image, drive string, port, memoryMiB int) (*
 	if out, err := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", absolute, layer, "4G").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("make disk: %w: %s", err, out)
 	}
-	m := &machine{dir: dir, done: make(chan error, 1)}
+	m := &machine{dir: dir, done: make(chan struct{})}
 	socket := filepath.Join(dir, "qmp")
 	m.cmd = exec.CommandContext(ctx, "qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", strconv.Itoa(memoryMiB),
 		"-display", "none", "-serial", "file:"+filepath.Join(dir, "console"), "-qmp", "unix:"+socket+",server=on,wait=off",
@@ -56,9 +55,10 @@ func boot(ctx context.Context, dir, image, drive string, port, memoryMiB int) (*
 	if err := m.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start qemu: %w", err)
 	}
-	go func() { m.done <- m.cmd.Wait() }()
+	go func() { _ = m.cmd.Wait(); close(m.done) }()
 	if err := m.talk(ctx, socket); err != nil {
-		return nil, errors.Join(err, m.stop())
+		m.stop()
+		return nil, err
 	}
 	return m, nil
 }
@@ -126,13 +126,12 @@ func (m *machine) plug(web, dns int) error {
 func (m *machine) reset() error { return m.order("system_reset", nil) }
 
 // stop ends the machine.
-func (m *machine) stop() error {
+func (m *machine) stop() {
 	if m.qmp != nil {
 		_ = m.qmp.Close()
 	}
 	_ = m.cmd.Process.Kill()
 	<-m.done
-	return nil
 }
 
 // console is the end of what the machine has said.

@@ -44,6 +44,8 @@ const (
 	greeting     = "hello from a member\n"
 )
 
+var listener net.ListenConfig
+
 // trial is one image being tried.
 type trial struct {
 	ctx     context.Context //nolint:containedctx // the whole program is this one trial
@@ -66,10 +68,10 @@ func run(ctx context.Context, image string, memory int) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	t := &trial{ctx: ctx, target: amphora.Target{AmphoraID: amphoraID, Address: netip.MustParseAddr("127.0.0.1")}}
-	if t.beats, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+	if t.beats, err = listener.ListenPacket(ctx, "udp", "127.0.0.1:0"); err != nil {
 		return err
 	}
-	defer t.beats.Close()
+	defer func() { _ = t.beats.Close() }()
 	stopMember, err := t.serveMember()
 	if err != nil {
 		return err
@@ -97,7 +99,7 @@ func run(ctx context.Context, image string, memory int) (err error) {
 		if err != nil {
 			err = fmt.Errorf("%w\nthe console:\n%s", err, t.machine.console())
 		}
-		_ = t.machine.stop()
+		t.machine.stop()
 	}()
 	fmt.Printf("image          %s, %d MiB\n", filepath.Base(image), info.Size()>>20)
 	return t.story(started)
@@ -246,7 +248,7 @@ func (t *trial) traffic(when string) error {
 
 // serveMember is a web server on this machine's loopback, which the amphora sees as a member.
 func (t *trial) serveMember() (stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listener.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +271,7 @@ func portOf(a net.Addr) int {
 
 // freePort is a TCP port of loopback that nobody uses at the moment.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listener.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
