@@ -1,5 +1,6 @@
 // Command amphora-agent runs inside an amphora: it serves agent API 1.0 to the controllers, runs haproxy and sends heartbeats.
 // "amphora-agent config-drive", at boot, takes over what Nova gave the instance.
+// Called amphora-health-checker it is the command of that name.
 package main
 
 import (
@@ -9,10 +10,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
 	"github.com/ottavino/ottavino/amphora/agent"
+	"github.com/ottavino/ottavino/amphora/checker"
 	"github.com/ottavino/ottavino/amphora/image/configdrive"
 )
 
@@ -20,6 +23,9 @@ import (
 const memoryLimit = 24 << 20
 
 func main() {
+	if filepath.Base(os.Args[0]) == checker.Name {
+		os.Exit(checker.Main(os.Args[1:], os.Stderr))
+	}
 	path := flag.String("config-file", "/etc/octavia/amphora-agent.conf", "the agent's configuration")
 	flag.Parse()
 	debug.SetMemoryLimit(memoryLimit)
