@@ -34,6 +34,7 @@ type Agent struct {
 	conf Config
 
 	haproxy  *haproxy
+	lvs      *lvs
 	versions *versions
 }
 
@@ -46,6 +47,7 @@ func New(confPath string, log *slog.Logger) (*Agent, error) {
 	return &Agent{
 		confPath: confPath, log: log, conf: conf,
 		haproxy:  newHAProxy(conf, log),
+		lvs:      newLVS(conf.BasePath),
 		versions: &versions{haproxy: conf.HAProxy},
 	}, nil
 }
@@ -79,6 +81,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.serve(inner, l) })
 	g.Go(func() error { return a.beat(inner) })
 	g.Go(func() error { return a.guard(inner) })
+	g.Go(func() error { return a.watch(inner) })
 	a.log.InfoContext(ctx, "agent started", "amphora_id", conf.AmphoraID, "address", l.Addr().String())
 	return g.Wait()
 }
@@ -155,5 +158,5 @@ func (a *Agent) restore(ctx context.Context) error {
 		}
 		err = errors.Join(err, a.haproxy.start(ctx, id))
 	}
-	return err
+	return errors.Join(err, a.restoreUDPListeners(ctx))
 }

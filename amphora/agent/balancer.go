@@ -69,6 +69,9 @@ func (a *Agent) act(r *http.Request, _ []byte) reply {
 		return bad
 	}
 	if !a.haproxy.has(id) {
+		if a.lvs.has(id) {
+			return a.actUDPListener(r.Context(), id, action)
+		}
 		return notFound(id)
 	}
 	var err error
@@ -100,6 +103,8 @@ func (a *Agent) remove(r *http.Request, _ []byte) reply {
 		if err := a.haproxy.remove(r.Context(), id); err != nil {
 			return said(http.StatusInternalServerError, "Error stopping haproxy", err.Error())
 		}
+	} else if a.lvs.has(id) {
+		return a.removeUDPListener(r.Context(), id)
 	}
 	_ = os.RemoveAll(filepath.Join(a.config().CertDir, id))
 	return ok(http.StatusOK)
@@ -121,6 +126,7 @@ func (a *Agent) listListeners(*http.Request, []byte) reply {
 	for _, id := range ids {
 		out = append(out, a.haproxy.listeners(id)...)
 	}
+	out = append(out, a.lvs.listeners()...)
 	return reply{status: http.StatusOK, body: out}
 }
 

@@ -73,9 +73,10 @@ func (a *Agent) details(*http.Request, []byte) reply {
 			names = append(names, l.UUID)
 		}
 	}
+	names = append(names, a.lvs.ids()...)
 	slices.Sort(names)
 	body["networks"], body["active"] = networks(), true
-	body["haproxy_count"], body["lvs_listener_process_count"] = running, 0
+	body["haproxy_count"], body["lvs_listener_process_count"] = running, a.lvs.count()
 	body["cpu_count"], body["cpu"] = runtime.NumCPU(), cpu()
 	body["memory"], body["disk"], body["load"] = memory(), disk(), load()
 	body["active_tuned_profiles"] = tunedProfiles()

@@ -147,6 +147,7 @@ func (a *Agent) measure() (heartbeat.Message, map[string]counters) {
 		}
 		readStats(string(text), m, totals, func(server string) bool { return a.haproxy.left(id, server) })
 	}
+	a.measureUDP(m, totals)
 	return m, totals
 }
 

@@ -63,10 +63,10 @@ type script struct {
 }
 
 const (
-	vipTable     = 1     // routes of replies from VIPs
-	rulePriority = 32000 // of the rules that lead there
-	mainTable    = unix.RT_TABLE_MAIN
-	keepalived   = 18 // protocol number of what keepalived installs
+	vipTable       = 1     // routes of replies from VIPs
+	rulePriority   = 32000 // of the rules that lead there
+	mainTable      = unix.RT_TABLE_MAIN
+	fromKeepalived = 18 // protocol number of what keepalived installs
 )
 
 func (f interfaceFile) path(dir string) string { return filepath.Join(dir, f.Name+".json") }
@@ -133,6 +133,9 @@ func (f interfaceFile) up(h *netlink.Handle) error {
 func (f interfaceFile) runScripts() error {
 	for _, s := range f.Scripts.Up {
 		words := strings.Fields(s.Command)
+		if filepath.Base(words[0]) == masqueradeScript {
+			continue // the agent does that itself
+		}
 		if _, err := os.Stat(words[0]); err != nil {
 			continue
 		}
@@ -286,7 +289,7 @@ func (f interfaceFile) syncRules(h *netlink.Handle) error {
 		}
 	}
 	for _, r := range have {
-		if r.Src == nil || r.Protocol == unix.RTPROT_KERNEL || r.Protocol == keepalived || wanted[key(r.Src, r.Table)] {
+		if r.Src == nil || r.Protocol == unix.RTPROT_KERNEL || r.Protocol == fromKeepalived || wanted[key(r.Src, r.Table)] {
 			continue
 		}
 		_ = h.RuleDel(&r)

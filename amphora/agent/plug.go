@@ -39,7 +39,7 @@ func (a *Agent) plugVIP(r *http.Request, body []byte) reply {
 	}
 	if name == f.Name {
 		// A repeated request is answered as upstream's agent does, but what it says is done all the same.
-		if err := a.refresh(f); err != nil {
+		if err := a.refresh(r.Context(), f); err != nil {
 			return said(http.StatusInternalServerError, "Error plugging VIP", err.Error())
 		}
 		return said(http.StatusConflict, "Interface already exists", "")
@@ -147,8 +147,8 @@ func (f *interfaceFile) masquerade(families map[string]bool) {
 		if f.SRIOV {
 			tail += " sriov"
 		}
-		f.Scripts.Up = append(f.Scripts.Up, script{"/usr/local/bin/lvs-masquerade.sh add " + tail})
-		f.Scripts.Down = append(f.Scripts.Down, script{"/usr/local/bin/lvs-masquerade.sh delete " + tail})
+		f.Scripts.Up = append(f.Scripts.Up, script{"/usr/local/bin/" + masqueradeScript + " add " + tail})
+		f.Scripts.Down = append(f.Scripts.Down, script{"/usr/local/bin/" + masqueradeScript + " delete " + tail})
 	}
 }
 
@@ -181,7 +181,7 @@ func (a *Agent) plugNetwork(r *http.Request, body []byte) reply {
 	details := "Plugged on interface " + name
 	if known {
 		details = "Updated existing interface " + name
-		if err := a.refresh(f); err != nil {
+		if err := a.refresh(r.Context(), f); err != nil {
 			return said(http.StatusInternalServerError, "Error plugging network", err.Error())
 		}
 	} else if rep := a.plug(r.Context(), plug.MAC, f, "network"); rep != nil {
@@ -247,27 +247,30 @@ func (a *Agent) plug(ctx context.Context, mac string, f interfaceFile, what stri
 	if err := move(link, mac, f.Name); err != nil {
 		return fail(err)
 	}
-	if err := a.raise(f); err != nil {
+	if err := a.raise(ctx, f); err != nil {
 		return fail(err)
 	}
 	return nil
 }
 
 // refresh brings an interface that is plugged already to what the file says.
-func (a *Agent) refresh(f interfaceFile) error {
+func (a *Agent) refresh(ctx context.Context, f interfaceFile) error {
 	if err := f.save(a.config().InterfaceDir); err != nil {
 		return err
 	}
-	return a.raise(f)
+	return a.raise(ctx, f)
 }
 
-func (a *Agent) raise(f interfaceFile) error {
+func (a *Agent) raise(ctx context.Context, f interfaceFile) error {
 	h, closeHandle, err := openNamespace()
 	if err != nil {
 		return err
 	}
 	defer closeHandle()
-	return f.up(h)
+	if err := f.up(h); err != nil {
+		return err
+	}
+	return a.masqueradeServed(ctx)
 }
 
 // rootLink finds a NIC outside of the namespace.
@@ -432,7 +435,7 @@ func (a *Agent) restoreInterfaces(ctx context.Context) error {
 				continue
 			}
 		}
-		errs = append(errs, a.raise(f))
+		errs = append(errs, a.raise(ctx, f))
 	}
 	return errors.Join(errs...)
 }

@@ -53,17 +53,19 @@ func (a *Agent) routes() http.Handler {
 		"GET /1.0/loadbalancer/{lb}/haproxy": a.getConfig,
 		"GET /1.0/loadbalancer/{lb}/certificates/{file}": a.getCertificate,
 		"GET /1.0/loadbalancer/{lb}/certificates":        a.listCertificates,
+		"GET /1.0/listeners/{listener}/udp_listener":     a.getUDPListener,
 		"GET /1.0/interface/{ip}":                        a.findInterface,
 	}
 	changes := map[string]handler{
-		"PUT /1.0/loadbalancer/{first}/{second}/{third}":    a.putFile,
-		"PUT /1.0/loadbalancer/{lb}/{action}":               a.act,
-		"DELETE /1.0/listeners/{lb}":                        a.remove,
-		"DELETE /1.0/loadbalancer/{lb}/certificates/{file}": a.deleteCertificate,
-		"POST /1.0/plug/vip/{vip}":                          a.plugVIP,
-		"POST /1.0/plug/network":                            a.plugNetwork,
-		"PUT /1.0/certificate":                              a.putServerCertificate,
-		"PUT /1.0/config":                                   a.putAgentConfig,
+		"PUT /1.0/loadbalancer/{first}/{second}/{third}":       a.putFile,
+		"PUT /1.0/loadbalancer/{lb}/{action}":                  a.act,
+		"DELETE /1.0/listeners/{lb}":                           a.remove,
+		"PUT /1.0/listeners/{amphora}/{listener}/udp_listener": a.putUDPListener,
+		"DELETE /1.0/loadbalancer/{lb}/certificates/{file}":    a.deleteCertificate,
+		"POST /1.0/plug/vip/{vip}":                             a.plugVIP,
+		"POST /1.0/plug/network":                               a.plugNetwork,
+		"PUT /1.0/certificate":                                 a.putServerCertificate,
+		"PUT /1.0/config":                                      a.putAgentConfig,
 	}
 	for pattern, h := range reads {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, h) })

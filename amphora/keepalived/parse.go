@@ -118,3 +118,15 @@ func addrPort(address, port string) (netip.AddrPort, bool) {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return netip.AddrPortFrom(a, uint16(n)), err == nil
 }
+
+// Balances says that keepalived has something to serve with: it leaves out a virtual server without real ones.
+func (c Config) Balances() bool {
+	for _, s := range c.Services {
+		for _, m := range c.Members {
+			if m.Enabled && m.Address.Addr().Is4() == s.Addr().Is4() {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -75,6 +75,12 @@ func run(path string) error {
 	return os.WriteFile(o.Status, []byte(strconv.Itoa(status)), 0o600)
 }
 
+// wanted are the modules that programs inside cannot load: they find no modprobe. Those that are not there are parts of the kernel.
+var wanted = []string{
+	"ip_vs", "ip_vs_wrr", "ip_vs_lc", "ip_vs_sh", "veth", "bridge", "overlay", "xfrm_user", "nf_tables", "nft_masq", "nft_ct",
+	"iptable_nat", "iptable_raw", "ip6table_nat", "ip6table_raw", "xt_MASQUERADE", "xt_CT", "xt_tcpudp", "xt_sctp",
+}
+
 // prepare mounts what programs expect, and loads what amphorae need of the kernel.
 func prepare() error {
 	for _, m := range []struct{ kind, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/mnt"}} {
@@ -86,7 +92,7 @@ func prepare() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"ip_vs", "ip_vs_wrr", "ip_vs_lc", "ip_vs_sh", "nf_tables", "nft_masq", "nft_ct", "nft_nat", "nft_chain_nat", "veth", "bridge", "overlay"} {
+	for _, name := range wanted {
 		if err := l.load(name); err != nil {
 			return err
 		}

@@ -1,0 +1,133 @@
+package agent
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/moby/ipvs"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/ottavino/ottavino/amphora/keepalived"
+)
+
+// service is a virtual server in the kernel, with its real servers.
+type service struct {
+	*ipvs.Service
+	address netip.AddrPort
+	members map[netip.AddrPort]*ipvs.Destination
+}
+
+// protocols are IPVS's numbers.
+var protocols = map[string]uint16{"UDP": unix.IPPROTO_UDP, "SCTP": unix.IPPROTO_SCTP}
+
+func openIPVS() (*ipvs.Handle, error) {
+	h, err := ipvs.New("/var/run/netns/" + namespace)
+	if err != nil {
+		return nil, fmt.Errorf("open IPVS: %w", err)
+	}
+	return h, nil
+}
+
+// services are the kernel's that a configuration is about.
+func services(h *ipvs.Handle, cfg keepalived.Config) ([]service, error) {
+	all, err := h.GetServices()
+	if err != nil {
+		return nil, fmt.Errorf("read IPVS: %w", err)
+	}
+	var out []service
+	for _, s := range all {
+		at := addrPort(s.Address, s.Port)
+		if s.Protocol != protocols[cfg.Protocol] || !slices.Contains(cfg.Services, at) {
+			continue
+		}
+		members, err := h.GetDestinations(s)
+		if err != nil {
+			return nil, fmt.Errorf("read IPVS: %w", err)
+		}
+		found := service{s, at, map[netip.AddrPort]*ipvs.Destination{}}
+		for _, m := range members {
+			found.members[addrPort(m.Address, m.Port)] = m
+		}
+		out = append(out, found)
+	}
+	return out, nil
+}
+
+func addrPort(ip net.IP, port uint16) netip.AddrPort {
+	a, _ := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(a.Unmap(), port)
+}
+
+// readServices opens IPVS for one look.
+func readServices(cfg keepalived.Config) ([]service, error) {
+	if len(cfg.Services) == 0 {
+		return nil, nil
+	}
+	h, err := openIPVS()
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	return services(h, cfg)
+}
+
+// dropServices takes what a keepalived that was killed has left out of the kernel.
+func dropServices(cfg keepalived.Config) error {
+	if len(cfg.Services) == 0 {
+		return nil
+	}
+	if _, err := netlink.GenlFamilyGet("IPVS"); err != nil {
+		return nil //nolint:nilerr // without IPVS there is nothing to drop
+	}
+	h, err := openIPVS()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	left, err := services(h, cfg)
+	if err != nil {
+		return err
+	}
+	for _, s := range left {
+		if err := h.DelService(s.Service); err != nil {
+			return fmt.Errorf("remove %s from IPVS: %w", s.address, err)
+		}
+	}
+	return nil
+}
+
+// serves says that the kernel has every virtual server of a configuration that has real ones.
+func serves(cfg keepalived.Config) bool {
+	have, err := readServices(cfg)
+	return err == nil && len(missing(cfg, have)) == 0
+}
+
+// servesOnly is serves, without a member that is not the configuration's any more.
+func servesOnly(cfg keepalived.Config) bool {
+	have, err := readServices(cfg)
+	if err != nil || len(missing(cfg, have)) > 0 {
+		return false
+	}
+	for _, s := range have {
+		for at := range s.members {
+			if !slices.ContainsFunc(cfg.Members, func(m keepalived.Member) bool { return m.Address == at }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func missing(cfg keepalived.Config, have []service) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, want := range cfg.Services {
+		one := keepalived.Config{Services: []netip.AddrPort{want}, Members: cfg.Members}
+		if one.Balances() && !slices.ContainsFunc(have, func(s service) bool { return s.address == want }) {
+			out = append(out, want)
+		}
+	}
+	return out
+}

@@ -1,0 +1,409 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ottavino/ottavino/amphora"
+	"github.com/ottavino/ottavino/amphora/heartbeat"
+	"github.com/ottavino/ottavino/amphora/keepalived"
+	"github.com/ottavino/ottavino/sandbox/uml"
+)
+
+const (
+	udpListener = "20000000-0000-4000-8000-000000000053"
+	udpPool     = "30000000-0000-4000-8000-000000000053"
+	udpPort     = 5300
+)
+
+// echo is a member that answers every datagram with a word.
+type echo struct {
+	conn net.PacketConn
+	word string
+}
+
+func (r *rig) echo(word string) *echo {
+	r.t.Helper()
+	conn, err := net.ListenPacket("udp", outside+":0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	go func() {
+		buffer := make([]byte, 2048)
+		for {
+			_, from, err := conn.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			_, _ = conn.WriteTo([]byte(word), from)
+		}
+	}()
+	return &echo{conn, word}
+}
+
+func (e *echo) member() amphora.Member {
+	return amphora.Member{
+		ID: e.word, Address: netip.MustParseAddr(outside), Port: e.conn.LocalAddr().(*net.UDPAddr).Port, Weight: 1, Enabled: true,
+	}
+}
+
+// udpConfig is what a worker renders for these members.
+func (r *rig) udpConfig(change func(*amphora.Pool), members ...amphora.Member) []byte {
+	r.t.Helper()
+	pool := amphora.Pool{ID: udpPool, Protocol: "UDP", Algorithm: "ROUND_ROBIN", Enabled: true, Members: members}
+	if change != nil {
+		change(&pool)
+	}
+	cfg, err := keepalived.Render(amphora.LoadBalancer{
+		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip), Pools: []amphora.Pool{pool},
+		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "UDP", Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
+	}, udpListener, keepalived.Options{BasePath: filepath.Join(r.dir, "octavia")})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return cfg
+}
+
+func monitored(p *amphora.Pool) {
+	p.Monitor = &amphora.Monitor{ID: "m", Type: "UDP-CONNECT", Enabled: true, Delay: 1, Timeout: 2, FallThreshold: 1}
+}
+
+// askUDP sends a datagram from a new port to the VIP.
+func askUDP() (string, error) {
+	conn, err := net.Dial("udp", net.JoinHostPort(vip, strconv.Itoa(udpPort)))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("hello")); err != nil {
+		return "", err
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		return "", err
+	}
+	buffer := make([]byte, 100)
+	n, err := conn.Read(buffer)
+	return string(buffer[:n]), err
+}
+
+func (r *rig) untilAnswered(words ...string) {
+	r.t.Helper()
+	for _, want := range words {
+		r.until(want+" answers", func() bool { word, err := askUDP(); return err == nil && word == want })
+	}
+}
+
+// untilBeat waits for a heartbeat that is as wanted.
+func (r *rig) untilBeat(what string, ok func(heartbeat.Message) bool) {
+	r.t.Helper()
+	if err := r.beats.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
+		r.t.Fatal(err)
+	}
+	buffer := make([]byte, 65536)
+	var m heartbeat.Message
+	for {
+		n, _, err := r.beats.ReadFrom(buffer)
+		if err != nil {
+			r.t.Fatalf("no heartbeat says that %s, the last says %+v", what, m)
+		}
+		if m, err = heartbeat.Decode(buffer[:n], []byte(beatKey)); err != nil {
+			r.t.Fatal(err)
+		}
+		if ok(m) {
+			return
+		}
+	}
+}
+
+func (r *rig) udpFile(suffix string) string {
+	return filepath.Join(r.dir, "octavia", "lvs", "octavia-keepalivedlvs-"+udpListener+suffix)
+}
+
+func (r *rig) keepalived() int {
+	text, err := os.ReadFile(r.udpFile(".pid"))
+	if err != nil {
+		return 0
+	}
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return pid
+}
+
+// TestUDPWithoutIPVS: where the kernel has no IPVS the agent says so, keeps nothing, and goes on with all else. Where it
+// has, TestUDP shows the contrary.
+func TestUDPWithoutIPVS(t *testing.T) {
+	if uml.HasIPVS() {
+		t.Log("this kernel has IPVS")
+		return
+	}
+	r := newRig(t)
+	r.nic()
+	if err := r.plug(); err != nil {
+		t.Fatal(err)
+	}
+	err := r.driver.ApplyListener(t.Context(), r.target, udpListener, r.udpConfig(nil, r.echo("one").member()))
+	var refusal *amphora.AgentError
+	if !errors.As(err, &refusal) || refusal.Status != http.StatusConflict || !strings.Contains(refusal.Message, "the amphora's kernel has no IPVS") {
+		t.Errorf("got %v, want a 409 that says that there is no IPVS", err)
+	}
+	if _, ok, err := r.driver.ListenerConfig(t.Context(), r.target, udpListener); ok || err != nil {
+		t.Errorf("after a refusal: got a configuration %t, %v", ok, err)
+	}
+	if err := r.driver.RemoveListener(t.Context(), r.target, udpListener); err != nil {
+		t.Error(err)
+	}
+	if err := r.driver.Apply(t.Context(), r.target, lbID, r.config(r.web("one"))); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the sibling answers", func() bool { word, err := ask(); return err == nil && word == "one" })
+
+	// One that was stored on another kernel cannot be started, and can be removed.
+	r.stop()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(r.udpFile("")), 0o755), os.WriteFile(r.udpFile(".conf"), r.udpConfig(nil), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	status, body := r.raw("PUT", "/1.0/loadbalancer/"+udpListener+"/start", "")
+	if status != 500 || !strings.Contains(body, "Failed to start keepalivedlvs listener "+udpListener) || !strings.Contains(body, "no IPVS") {
+		t.Errorf("start: got %d %s", status, body)
+	}
+	if status, body = r.raw("GET", "/1.0/listeners", ""); !strings.Contains(body, `{"status":"OFFLINE","uuid":"`+udpListener+`","type":"UDP"}`) {
+		t.Errorf("listeners: got %d %s", status, body)
+	}
+	if status, body = r.raw("DELETE", "/1.0/listeners/"+udpListener, ""); status != 200 {
+		t.Errorf("delete: got %d %s", status, body)
+	}
+	if _, err := os.Stat(r.udpFile(".conf")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after removal: got %v, want no configuration", err)
+	}
+	if word, err := ask(); err != nil || word != "one" {
+		t.Errorf("the sibling: got %s, %v", word, err)
+	}
+}
+
+// TestUDP serves datagrams through the VIP: it changes members under traffic, loses the agent and keepalived, follows
+// what members say, and removes it all.
+func TestUDP(t *testing.T) {
+	if !uml.WithIPVS(t) {
+		return
+	}
+	r := newRig(t)
+	r.nic()
+	if err := r.plug(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.driver.RemoveListener(context.Background(), r.target, udpListener) })
+	one, two := r.echo("one"), r.echo("two")
+	apply := func(cfg []byte) {
+		t.Helper()
+		if err := r.driver.ApplyListener(t.Context(), r.target, udpListener, cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(r.udpConfig(monitored, one.member()))
+	r.untilAnswered("one")
+	r.untilBeat("the member is up and bytes flow", func(m heartbeat.Message) bool {
+		l := m.Listeners[udpListener]
+		return l.Status == "OPEN" && l.Stats.RX > 0 && l.Stats.TX > 0 && l.Stats.TotConns > 0 && m.Pools[udpPool].Status == "UP" &&
+			m.Pools[udpPool].Members["one"] == "UP"
+	})
+	status, body := r.raw("GET", "/1.0/listeners", "")
+	if want := fmt.Sprintf(`[{"status":"ACTIVE","uuid":"%s","type":"UDP"}]`, udpListener); status != 200 || body != want {
+		t.Errorf("listeners: got %d %s, want %s", status, body, want)
+	}
+	if _, body = r.raw("GET", "/1.0/details", ""); !strings.Contains(body, `"lvs_listener_process_count":1`) || !strings.Contains(body, udpListener) {
+		t.Errorf("details: got %s", body)
+	}
+	t.Run("changes lose nothing", func(t *testing.T) { r.changeUnderTraffic(one, two) })
+	t.Run("the agent comes back", func(t *testing.T) {
+		pid := r.keepalived()
+		r.stop()
+		r.untilAnswered("one", "two")
+		r.run()
+		if got := r.keepalived(); got != pid {
+			t.Errorf("got keepalived %d after a restart of the agent, want %d still", got, pid)
+		}
+	})
+	t.Run("keepalived comes back", func(t *testing.T) {
+		old := r.keepalived()
+		for _, suffix := range []string{".pid", ".check.pid"} {
+			text, err := os.ReadFile(r.udpFile(suffix))
+			if err != nil {
+				t.Fatal(err)
+			}
+			pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.until("another keepalived runs", func() bool { pid := r.keepalived(); return pid != 0 && pid != old })
+		r.untilAnswered("one", "two")
+	})
+	t.Run("a member dies", func(t *testing.T) {
+		_ = two.conn.Close()
+		r.untilBeat("a member is down", func(m heartbeat.Message) bool {
+			return m.Pools[udpPool].Status == "UP" && m.Pools[udpPool].Members["two"] == "DOWN" && m.Pools[udpPool].Members["one"] == "UP"
+		})
+		for range 5 {
+			if word, err := askUDP(); word != "one" {
+				t.Errorf("got %s, %v, want one", word, err)
+			}
+		}
+	})
+	t.Run("weight and state", func(t *testing.T) {
+		drained, off := one.member(), two.member()
+		drained.Weight, off.Enabled = 0, false
+		apply(r.udpConfig(nil, drained, off))
+		r.untilBeat("a member drains and one is off", func(m heartbeat.Message) bool {
+			return m.Pools[udpPool].Members["one"] == "DRAIN" && m.Pools[udpPool].Members["two"] == "MAINT"
+		})
+		apply(r.udpConfig(nil))
+		r.untilBeat("the pool is empty", func(m heartbeat.Message) bool {
+			return m.Pools[udpPool].Status == "UP" && len(m.Pools[udpPool].Members) == 0
+		})
+		apply(r.udpConfig(nil, one.member()))
+		r.untilAnswered("one")
+		r.untilBeat("nobody checks", func(m heartbeat.Message) bool { return m.Pools[udpPool].Members["one"] == "no check" })
+	})
+	t.Run("stop and start", func(t *testing.T) {
+		for action, word := range map[string]string{"stop": "stoped", "STOP": "stoped"} {
+			status, body := r.raw("PUT", "/1.0/loadbalancer/"+udpListener+"/"+action, "")
+			if want := `"details":"keepalivedlvs listener ` + udpListener + " " + word; status != 202 || !strings.Contains(body, want) {
+				t.Errorf("%s: got %d %s, want %s", action, status, body, want)
+			}
+		}
+		if word, err := askUDP(); err == nil {
+			t.Errorf("stopped, it answers %s", word)
+		}
+		status, body := r.raw("PUT", "/1.0/loadbalancer/"+udpListener+"/start", "")
+		if status != 202 || !strings.Contains(body, "started") {
+			t.Errorf("start: got %d %s", status, body)
+		}
+		r.untilAnswered("one")
+	})
+	if err := r.driver.RemoveListener(t.Context(), r.target, udpListener); err != nil {
+		t.Fatal(err)
+	}
+	if word, err := askUDP(); err == nil {
+		t.Errorf("after removal: got %s, want no answer", word)
+	}
+	if got := r.inside("cat", "/proc/net/ip_vs"); strings.Contains(got, "UDP ") {
+		t.Errorf("after removal the kernel has %s", got)
+	}
+	if left, err := filepath.Glob(r.udpFile("*")); len(left) > 0 || err != nil {
+		t.Errorf("after removal: got %v %v, want no file", left, err)
+	}
+}
+
+// changeUnderTraffic adds and removes a member again and again, while a client that has its port asks without a pause.
+func (r *rig) changeUnderTraffic(one, two *echo) {
+	r.t.Helper()
+	ctx, cancel := context.WithCancel(r.t.Context())
+	type outcome struct {
+		asked int
+		err   error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		n := 0
+		for ctx.Err() == nil {
+			if _, err := askUDP(); err != nil {
+				ended <- outcome{n, err}
+				return
+			}
+			n++
+		}
+		ended <- outcome{n, nil}
+	}()
+	for i := range 10 {
+		members := []amphora.Member{one.member()}
+		if i%2 == 1 {
+			members = append(members, two.member())
+		}
+		if err := r.driver.ApplyListener(r.t.Context(), r.target, udpListener, r.udpConfig(monitored, members...)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.untilAnswered("one", "two")
+	cancel()
+	if o := <-ended; o.err != nil || o.asked < 10 {
+		r.t.Errorf("after %d answers: %v", o.asked, o.err)
+	}
+}
+
+// TestMasquerade: with a listener stored, what an interface needs is there once, however often it is plugged; without, nothing is.
+func TestMasquerade(t *testing.T) {
+	r := newRig(t)
+	r.nic()
+	if err := r.plug(); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.inside("nft", "list", "ruleset"); got != "" {
+		t.Errorf("without a UDP listener the kernel has %s", got)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(r.udpFile("")), 0o755), os.WriteFile(r.udpFile(".conf"), r.udpConfig(nil), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	first := ""
+	for range 2 {
+		if err := r.plug(); err != nil {
+			t.Fatal(err)
+		}
+		rules := r.inside("nft", "list", "ruleset")
+		for _, want := range []string{
+			"table ip octavia-ipv4", "chain ip-udp-masq", "chain ip-sctp-masq", `oifname "eth1" meta l4proto udp masquerade`,
+			`oifname "eth1" meta l4proto sctp masquerade`, `iifname "eth1" meta l4proto tcp notrack`, `oifname "eth1" meta l4proto tcp notrack`,
+			"type nat hook postrouting priority srcnat", "type filter hook prerouting priority raw", "type filter hook output priority raw",
+		} {
+			if n := strings.Count(rules, want); n == 0 || n > 1 && !strings.HasPrefix(want, "type nat") {
+				t.Errorf("the rules have %q %d times:\n%s", want, n, rules)
+			}
+		}
+		if first != "" && rules != first {
+			t.Errorf("plugged again, the rules are\n%s, were\n%s", rules, first)
+		}
+		first = rules
+	}
+	if out, err := exec.Command("nft", "list", "ruleset").CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("outside of the namespace: got rules %s %v", out, err)
+	}
+	if err := r.driver.RemoveListener(t.Context(), r.target, udpListener); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.inside("nft", "list", "ruleset"); got != "" {
+		t.Errorf("after removal the kernel has %s", got)
+	}
+}
+
+// TestUDPAnswers checks statuses and bodies that controllers depend on.
+func TestUDPAnswers(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"GET", "/1.0/listeners/" + udpListener + "/udp_listener", "", 404, `{"details":"No UDP listener with UUID: ` + udpListener + `","message":"UDP Listener Not Found"}`},
+		{"PUT", "/1.0/listeners/" + amphoraID + "/..%2f..%2fetc/udp_listener", "x", 400, `not an id`},
+		{"PUT", "/1.0/loadbalancer/" + udpListener + "/reload", "", 404, `"message":"Loadbalancer Not Found"`},
+		{"DELETE", "/1.0/listeners/" + udpListener, "", 200, `{"message":"OK"}`},
+		{"POST", "/1.0/listeners/" + udpListener + "/udp_listener", "", 405, `"http_code":405`},
+	} {
+		status, body := r.raw(c.method, c.path, c.body)
+		if status != c.status || !strings.Contains(body, c.want) {
+			t.Errorf("%s %s: got %d %s, want %d with %s", c.method, c.path, status, body, c.status, c.want)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/ottavino/ottavino/amphora/heartbeat"
+	"github.com/ottavino/ottavino/amphora/keepalived"
+)
+
+func noUDPListener(id string) reply {
+	return said(http.StatusNotFound, "UDP Listener Not Found", "No UDP listener with UUID: "+id)
+}
+
+func (a *Agent) getUDPListener(r *http.Request, _ []byte) reply {
+	id := r.PathValue("listener")
+	if bad, is := badName(id); is {
+		return bad
+	}
+	text, err := os.ReadFile(a.lvs.configFile(id))
+	if err != nil {
+		return noUDPListener(id)
+	}
+	return reply{status: http.StatusOK, text: text, etag: md5hex(text)}
+}
+
+// putUDPListener stores keepalived's configuration of a listener. Where it could never run nothing is stored: upstream's agent answers
+// in the same way when a part of its image is missing.
+func (a *Agent) putUDPListener(r *http.Request, body []byte) reply {
+	id := r.PathValue("listener")
+	if bad, is := badName(id); is {
+		return bad
+	}
+	if err := needIPVS(r.Context()); err != nil {
+		return refused(http.StatusConflict, err.Error())
+	}
+	if err := errors.Join(a.lvs.installChecks(), a.lvs.install(id, body)); err != nil {
+		return said(http.StatusInternalServerError, "Error storing keepalivedlvs configuration", err.Error())
+	}
+	rep := ok(http.StatusOK)
+	rep.etag = md5hex(body)
+	return rep
+}
+
+// actUDPListener starts, stops or reloads keepalived. Upstream reloads by a restart, and says so.
+func (a *Agent) actUDPListener(ctx context.Context, id, action string) reply {
+	var err error
+	word := action
+	if action == "reload" {
+		word = "restart"
+	}
+	switch {
+	case action == "stop":
+		err = a.lvs.stop(ctx, id)
+	case !a.lvs.running(id):
+		err = a.startUDPListener(ctx, id)
+	case action == "reload":
+		err = a.lvs.reload(ctx, id)
+	}
+	if err != nil {
+		return said(http.StatusInternalServerError, "Failed to "+word+" keepalivedlvs listener "+id, err.Error())
+	}
+	if cfg, err := a.lvs.config(id); err == nil && action != "stop" && a.config().Topology != "ACTIVE_STANDBY" {
+		a.advertise(ctx, virtualIPs(cfg))
+	}
+	return said(http.StatusAccepted, "OK", "keepalivedlvs listener "+id+" "+word+"ed")
+}
+
+func (a *Agent) startUDPListener(ctx context.Context, id string) error {
+	if err := needIPVS(ctx); err != nil {
+		return err
+	}
+	if err := a.masquerade(ctx); err != nil {
+		return err
+	}
+	return a.lvs.start(ctx, id)
+}
+
+func (a *Agent) removeUDPListener(ctx context.Context, id string) reply {
+	if err := a.lvs.remove(ctx, id); err != nil {
+		return said(http.StatusInternalServerError, "Error stopping keepalivedlvs", err.Error())
+	}
+	if err := a.masquerade(ctx); err != nil {
+		a.log.WarnContext(ctx, "masquerading not ended", "error", err)
+	}
+	return ok(http.StatusOK)
+}
+
+// watch starts keepalived again where it died, until ctx ends.
+func (a *Agent) watch(ctx context.Context) error {
+	t := time.NewTicker(look)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if a.change.TryLock() { // whoever has it may just be stopping it
+			a.revive(ctx)
+			a.change.Unlock()
+		}
+	}
+}
+
+func (a *Agent) revive(ctx context.Context) {
+	for _, id := range a.lvs.dead(time.Now()) {
+		if err := a.startUDPListener(ctx, id); err != nil {
+			a.log.ErrorContext(ctx, "keepalived of a listener does not run", "listener_id", id, "error", err)
+			continue
+		}
+		a.log.WarnContext(ctx, "keepalived of a listener had died and runs again", "listener_id", id)
+	}
+}
+
+// measureUDP asks the kernel about every listener whose keepalived runs.
+func (a *Agent) measureUDP(m heartbeat.Message, totals map[string]counters) {
+	for _, id := range a.lvs.ids() {
+		cfg, err := a.lvs.config(id)
+		if err != nil || !cfg.Enabled || !a.lvs.running(id) {
+			continue
+		}
+		have, err := readServices(cfg)
+		if err != nil {
+			continue
+		}
+		report(cfg, have, a.lvs.pending(id), m, totals)
+	}
+}
+
+// report adds a listener to the message. pending says that keepalived has not read its newest configuration.
+func report(cfg keepalived.Config, have []service, pending bool, m heartbeat.Message, totals map[string]counters) {
+	l, sum := heartbeat.Listener{Status: "OPEN"}, counters{}
+	weights := map[netip.AddrPort]int{} // of the members that the kernel has
+	for _, s := range have {
+		sum.Sessions += int64(s.Stats.Connections)
+		sum.In += int64(s.Stats.BytesIn)   //nolint:gosec // far from the edge
+		sum.Out += int64(s.Stats.BytesOut) //nolint:gosec // as above
+		for at, d := range s.members {
+			l.Stats.Conns += int64(d.ActiveConnections)
+			weights[at] = d.Weight
+		}
+	}
+	m.Listeners[cfg.ListenerID], totals[cfg.ListenerID] = l, sum
+	if cfg.PoolID == "" {
+		return
+	}
+	pool := heartbeat.Pool{Status: "UP", Members: map[string]string{}}
+	if len(weights) == 0 && cfg.Checked && len(cfg.Members) > 0 {
+		pool.Status = "DOWN"
+	}
+	for _, member := range cfg.Members {
+		weight, known := weights[member.Address]
+		switch {
+		case !member.Enabled:
+			pool.Members[member.ID] = "MAINT"
+		case known && weight == 0:
+			pool.Members[member.ID] = "DRAIN"
+		case known && cfg.Checked:
+			pool.Members[member.ID] = "UP"
+		case known, !cfg.Checked && len(weights) == 0:
+			pool.Members[member.ID] = "no check"
+		case pending:
+			pool.Members[member.ID] = "RESTARTING"
+		default: // keepalived takes members that fail out of the kernel
+			pool.Members[member.ID] = "DOWN"
+		}
+	}
+	m.Pools[cfg.PoolID] = pool
+}
