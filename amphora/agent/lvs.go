@@ -138,15 +138,16 @@ func process(pidFile string) int {
 		return 0
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 1 {
-		return 0
-	}
-	// The number may be another's by now.
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil || !strings.HasPrefix(string(name), "keepalived") {
+	if err != nil || pid <= 1 || !isKeepalived(pid) {
 		return 0
 	}
 	return pid
+}
+
+// isKeepalived says that a number is not another's by now.
+func isKeepalived(pid int) bool {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return err == nil && strings.HasPrefix(string(name), "keepalived")
 }
 
 func (v *lvs) pid(id string) int      { return process(v.pidFiles(id)[0]) }
@@ -240,21 +241,24 @@ func (v *lvs) reload(ctx context.Context, id string) error {
 	return os.Chtimes(v.pidFiles(id)[0], read, read)
 }
 
-// end stops keepalived, which takes its services out of the kernel.
+// end stops keepalived, which takes its services out of the kernel, and its pid files away.
 func (v *lvs) end(ctx context.Context, id string) error {
-	if err := v.signal(id, syscall.SIGTERM); err != nil {
+	var pids []int // children may have outlived the one that watches
+	for _, f := range v.pidFiles(id) {
+		if pid := process(f); pid != 0 {
+			pids = append(pids, pid)
+		}
+	}
+	gone := func() bool { return !slices.ContainsFunc(pids, isKeepalived) }
+	err := kill(pids, syscall.SIGTERM)
+	if err == nil && poll(ctx, "", gone) != nil {
+		err = kill(pids, syscall.SIGKILL)
+	}
+	if err == nil {
+		err = poll(ctx, "keepalived to end", gone)
+	}
+	if err != nil {
 		return err
-	}
-	gone := func() bool {
-		return !slices.ContainsFunc(v.pidFiles(id), func(f string) bool { return process(f) != 0 })
-	}
-	if poll(ctx, "", gone) != nil {
-		if err := v.signal(id, syscall.SIGKILL); err != nil {
-			return err
-		}
-		if err := poll(ctx, "keepalived to end", gone); err != nil {
-			return err
-		}
 	}
 	for _, f := range v.pidFiles(id) {
 		_ = os.Remove(f)
@@ -262,13 +266,10 @@ func (v *lvs) end(ctx context.Context, id string) error {
 	return nil
 }
 
-// signal reaches all of a listener's processes: children may have outlived the one that watches.
-func (v *lvs) signal(id string, s syscall.Signal) error {
-	for _, f := range v.pidFiles(id) {
-		if pid := process(f); pid != 0 {
-			if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
-				return err
-			}
+func kill(pids []int, s syscall.Signal) error {
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("signal keepalived: %w", err)
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -81,9 +82,14 @@ func monitored(p *amphora.Pool) {
 	p.Monitor = &amphora.Monitor{ID: "m", Type: "UDP-CONNECT", Enabled: true, Delay: 1, Timeout: 2, FallThreshold: 1}
 }
 
+// clientPort makes every request one of a client of its own: IPVS sends a client that it knows to the same member, and drops
+// what it sends to one that went.
+var clientPort atomic.Int32
+
 // askUDP sends a datagram from a new port to the VIP.
 func askUDP() (string, error) {
-	conn, err := net.Dial("udp", net.JoinHostPort(vip, strconv.Itoa(udpPort)))
+	d := net.Dialer{LocalAddr: &net.UDPAddr{Port: 10000 + int(clientPort.Add(1))}}
+	conn, err := d.Dial("udp", net.JoinHostPort(vip, strconv.Itoa(udpPort)))
 	if err != nil {
 		return "", err
 	}
@@ -238,12 +244,15 @@ func TestUDP(t *testing.T) {
 	})
 	t.Run("keepalived comes back", func(t *testing.T) {
 		old := r.keepalived()
-		for _, suffix := range []string{".pid", ".check.pid"} {
-			text, err := os.ReadFile(r.udpFile(suffix))
-			if err != nil {
-				t.Fatal(err)
-			}
-			pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+		text, err := os.ReadFile(r.udpFile(".check.pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		child, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range []int{child, old} { // it cannot take its services out of the kernel
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
@@ -260,6 +269,12 @@ func TestUDP(t *testing.T) {
 			if word, err := askUDP(); word != "one" {
 				t.Errorf("got %s, %v, want one", word, err)
 			}
+		}
+	})
+	t.Run("a member goes", func(t *testing.T) {
+		apply(r.udpConfig(monitored, one.member()))
+		if got := r.inside("cat", "/proc/net/ip_vs"); strings.Count(got, "->") != 2 { // one in the table's head
+			t.Errorf("with one member the kernel has %s", got)
 		}
 	})
 	t.Run("weight and state", func(t *testing.T) {
@@ -307,9 +322,10 @@ func TestUDP(t *testing.T) {
 	}
 }
 
-// changeUnderTraffic adds and removes a member again and again, while a client that has its port asks without a pause.
+// changeUnderTraffic adds a member and changes its weight again and again, while clients ask without a pause.
 func (r *rig) changeUnderTraffic(one, two *echo) {
 	r.t.Helper()
+	pid := r.keepalived()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	type outcome struct {
 		asked int
@@ -328,11 +344,9 @@ func (r *rig) changeUnderTraffic(one, two *echo) {
 		ended <- outcome{n, nil}
 	}()
 	for i := range 10 {
-		members := []amphora.Member{one.member()}
-		if i%2 == 1 {
-			members = append(members, two.member())
-		}
-		if err := r.driver.ApplyListener(r.t.Context(), r.target, udpListener, r.udpConfig(monitored, members...)); err != nil {
+		second := two.member()
+		second.Weight = i%3 + 1
+		if err := r.driver.ApplyListener(r.t.Context(), r.target, udpListener, r.udpConfig(monitored, one.member(), second)); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -340,6 +354,9 @@ func (r *rig) changeUnderTraffic(one, two *echo) {
 	cancel()
 	if o := <-ended; o.err != nil || o.asked < 10 {
 		r.t.Errorf("after %d answers: %v", o.asked, o.err)
+	}
+	if got := r.keepalived(); got != pid {
+		r.t.Errorf("got keepalived %d after changes, want %d still", got, pid)
 	}
 }
 
