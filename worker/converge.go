@@ -25,8 +25,16 @@ func (p *pass) converge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.apply(ctx, a); err != nil {
+	err = p.apply(ctx, a)
+	if unanswered(err) {
 		return err
+	}
+	broken := p.applyListeners(ctx, a)
+	if err != nil {
+		return err
+	}
+	if broken != nil && !p.onlyBlamed(broken) {
+		return broken
 	}
 	if err := p.awaitSecrets(); err != nil {
 		return err
@@ -42,7 +50,7 @@ func (p *pass) converge(ctx context.Context) error {
 	if err := p.dropMemberPorts(ctx, a, networks); err != nil {
 		return err
 	}
-	return rest
+	return errors.Join(rest, broken)
 }
 
 // amphora makes one that answers and has the VIP.

@@ -68,6 +68,9 @@ type Agent interface {
 	PlugNetwork(ctx context.Context, t amphora.Target, p amphora.NetworkPlug) error
 	Apply(ctx context.Context, t amphora.Target, lbID string, cfg []byte) error
 	Remove(ctx context.Context, t amphora.Target, lbID string) error
+	ListenerConfig(ctx context.Context, t amphora.Target, listenerID string) (cfg []byte, ok bool, err error)
+	ApplyListener(ctx context.Context, t amphora.Target, listenerID string, cfg []byte) error
+	RemoveListener(ctx context.Context, t amphora.Target, listenerID string) error
 	UploadConfig(ctx context.Context, t amphora.Target, conf []byte) error
 	Upload(ctx context.Context, t amphora.Target, lbID string, cfg []byte) error
 	CertificateFiles

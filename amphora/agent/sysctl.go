@@ -27,15 +27,20 @@ var tuning = [][2]string{
 	{"net/ipv4/ip_local_port_range", "1025 65534"},
 }
 
-// tune applies the tuning to the namespace it runs in. What this kernel does not have, or keeps for all namespaces together,
-// is left.
+// tune applies the tuning to the namespace it runs in.
 func tune() error {
 	var errs []error
 	for _, t := range tuning {
-		err := os.WriteFile("/proc/sys/"+t[0], []byte(t[1]), 0o644)
-		if !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, sysctl(t[0], t[1]))
 	}
 	return errors.Join(errs...)
+}
+
+// sysctl sets a value. What this kernel does not have, or keeps for all namespaces together, is left.
+func sysctl(key, value string) error {
+	err := os.WriteFile("/proc/sys/"+key, []byte(value), 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
