@@ -46,25 +46,13 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binaries.ottavino, binaries.agent = filepath.Join(dir, "ottavino"), filepath.Join(dir, "amphora-agent")
-	for _, b := range []struct {
-		cgo, out, pkg string
-		flags         []string
-	}{
-		{"1", binaries.ottavino, "./cmd/ottavino", []string{"-race"}},
-		{"0", binaries.agent, "./cmd/amphora-agent", nil},
-	} {
-		cmd := exec.Command("go", append(append([]string{"build", "-o", b.out}, b.flags...), b.pkg)...)
-		cmd.Dir, cmd.Env = "..", append(os.Environ(), "CGO_ENABLED="+b.cgo)
-		if err := asUser(cmd, dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		if out, err := cmd.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", b.pkg, err, out)
-			return 1
-		}
+	if built := os.Getenv(binariesEnv); built != "" {
+		dir = built
+	} else if err := buildPrograms(dir, "-race"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
+	binaries.ottavino, binaries.agent = filepath.Join(dir, "ottavino"), filepath.Join(dir, "amphora-agent")
 	// Tests of this package wait more than they work.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "6"); err != nil {
@@ -77,6 +65,27 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return status
+}
+
+// binariesEnv names the directory of programs that need not be built.
+const binariesEnv = "OTTAVINO_E2E_BINARIES"
+
+// buildPrograms builds the programs under test, the server with these flags.
+func buildPrograms(dir string, flags ...string) error {
+	for _, b := range []struct {
+		cgo, name string
+		flags     []string
+	}{{"1", "ottavino", flags}, {"0", "amphora-agent", nil}} {
+		cmd := exec.Command("go", append(append([]string{"build", "-o", filepath.Join(dir, b.name)}, b.flags...), "./cmd/"+b.name)...)
+		cmd.Dir, cmd.Env = "..", append(os.Environ(), "CGO_ENABLED="+b.cgo)
+		if err := asUser(cmd, dir); err != nil {
+			return err
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", b.name, err, out)
+		}
+	}
+	return nil
 }
 
 // asUser has a command run as who called sudo, so that root leaves nothing in the user's build cache.

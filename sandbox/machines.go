@@ -95,7 +95,7 @@ func (s *Sandbox) ConsoleLog(serverID string) ([]byte, error) {
 	return i.Console(), nil
 }
 
-// Backend is a web server of a tenant that answers every request with its name.
+// Backend is a web server of a tenant that answers every request, and every datagram, with its name.
 type Backend struct {
 	name    string
 	address netip.Addr
@@ -109,7 +109,7 @@ func (b *Backend) Name() string { return b.name }
 // Address is its address on the tenants' network.
 func (b *Backend) Address() netip.Addr { return b.address }
 
-// Port is its TCP port.
+// Port is its port of TCP and UDP.
 func (b *Backend) Port() int { return 80 }
 
 // Stop ends it; it may be called twice.

@@ -69,7 +69,7 @@ func runInit(disk string) error {
 		return err
 	}
 	if s.Web != "" {
-		if err := serveName(s.Web); err != nil {
+		if err := errors.Join(serveName(s.Web), answerDatagrams(s.Web)); err != nil {
 			return err
 		}
 	}

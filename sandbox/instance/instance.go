@@ -43,7 +43,7 @@ type Spec struct {
 	Files map[string][]byte
 	// Command is kept running: it is started again when it ends. nil = nothing runs.
 	Command []string
-	// Web makes process 1 answer HTTP on port 80 with this text and a line feed; "" = it does not.
+	// Web makes process 1 answer HTTP on port 80 with this text and a line feed, and every datagram to UDP port 80, too; "" = it does not.
 	Web string
 }
 

@@ -3,6 +3,7 @@ package instance_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -57,6 +58,21 @@ func TestWebInstanceAnswersOnItsNetwork(t *testing.T) {
 	defer resp.Body.Close()
 	if body, _ := io.ReadAll(resp.Body); string(body) != "hello\n" {
 		t.Errorf("got %q, want hello", body)
+	}
+	datagrams, err := net.Dial("udp", "10.10.10.11:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer datagrams.Close()
+	if _, err := datagrams.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := datagrams.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 100)
+	if n, err := datagrams.Read(buffer); err != nil || string(buffer[:n]) != "hello\n" {
+		t.Errorf("got datagram %q, %v, want hello", buffer[:n], err)
 	}
 	for argv, want := range map[string]string{
 		"hostname":                        "backend-1",

@@ -24,6 +24,7 @@ const (
 type order struct {
 	Dir    string   // to work in
 	Args   []string // of the program
+	Env    []string // beside what every program needs
 	Status string   // file that gets the exit status
 }
 
@@ -66,7 +67,7 @@ func run(path string) error {
 	cmd := exec.Command("/proc/self/exe", o.Args...) //nolint:noctx // ends with the kernel
 	cmd.Args[0] = os.Args[0]
 	cmd.Dir, cmd.Stdout, cmd.Stderr = o.Dir, os.Stdout, os.Stderr
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TMPDIR=/mnt", stageEnv + "=" + os.Getenv(stageEnv), insideEnv + "=1"}
+	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TMPDIR=/mnt", stageEnv + "=" + os.Getenv(stageEnv), insideEnv + "=1"}, o.Env...)
 	_ = cmd.Run() // the status says it
 	status := -1
 	if cmd.ProcessState != nil {

@@ -30,8 +30,9 @@ func HasIPVS() bool {
 }
 
 // WithIPVS returns where the kernel has IPVS. Where it has not, it runs the calling test in a user-mode Linux that has, fails if that
-// failed, and returns false: the test has nothing left to do. It must not be called in a subtest.
-func WithIPVS(t *testing.T) bool {
+// failed, and returns false: the test has nothing left to do. It must not be called in a subtest. env is added to the
+// environment inside.
+func WithIPVS(t *testing.T, env ...string) bool {
 	t.Helper()
 	if HasIPVS() {
 		return true
@@ -42,12 +43,12 @@ func WithIPVS(t *testing.T) bool {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("this kernel has no IPVS, and there is no user-mode Linux (package user-mode-linux) to test in: %v", err)
 	}
-	boot(t)
+	boot(t, env)
 	return false
 }
 
 // boot runs this test alone in a user-mode Linux.
-func boot(t *testing.T) {
+func boot(t *testing.T, env []string) {
 	t.Helper()
 	here, err := os.Getwd()
 	if err != nil {
@@ -58,7 +59,7 @@ func boot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := order{Dir: here, Args: []string{"-test.run", "^" + t.Name() + "$", "-test.v", "-test.count=1"}, Status: filepath.Join(dir, "status")}
+	order := order{Dir: here, Env: env, Args: []string{"-test.run", "^" + t.Name() + "$", "-test.v", "-test.count=1"}, Status: filepath.Join(dir, "status")}
 	if err := order.save(filepath.Join(dir, orderFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,6 @@ func binary(path string) (string, error) {
 		return os.Executable()
 	}
 	cmd := exec.Command("go", "test", "-c", "-o", path, ".") //nolint:noctx // ends by itself
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build tests without the race detector: %w: %s", err, out)
 	}
