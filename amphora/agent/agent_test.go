@@ -30,8 +30,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == checker.Name { // keepalived runs the agent's program under this name
-		os.Exit(checker.Main(os.Args[1:], os.Stderr))
+	if args, ok := checker.Called(os.Args); ok { // keepalived runs the agent's program
+		os.Exit(checker.Main(args, os.Stderr))
 	}
 	world.Main(m)
 }

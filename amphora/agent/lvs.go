@@ -99,7 +99,8 @@ const udpCheck = `#!/bin/sh
 exec "${0%/*}/` + checker.Name + `" udp -t 1 "$1" "$2"
 `
 
-// installChecks provides what keepalived runs to check members: this program, under another name.
+// installChecks provides what keepalived runs to check members: this program. A link would not do, because keepalived follows it
+// and calls the program by its own name.
 func (v *lvs) installChecks() error {
 	if err := os.MkdirAll(v.checkDir(), 0o755); err != nil {
 		return err
@@ -108,10 +109,10 @@ func (v *lvs) installChecks() error {
 	if err != nil {
 		return err
 	}
-	link := filepath.Join(v.checkDir(), checker.Name)
-	if to, err := os.Readlink(link); err != nil || to != self {
-		_ = os.Remove(link)
-		if err := os.Symlink(self, link); err != nil {
+	path := filepath.Join(v.checkDir(), checker.Name)
+	text := fmt.Appendf(nil, "#!/bin/sh\nexec '%s' %s \"$@\"\n", strings.ReplaceAll(self, "'", `'\''`), checker.Name)
+	if have, err := os.ReadFile(path); err != nil || !bytes.Equal(have, text) {
+		if err := replaceFile(path, text, 0o755); err != nil {
 			return err
 		}
 	}

@@ -7,12 +7,23 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"time"
 )
 
 // Name is what the command is called.
 const Name = "amphora-health-checker"
+
+// Called finds the command in a program's arguments: in its name, or as its first argument.
+func Called(argv []string) (args []string, ok bool) {
+	for i, word := range argv[:min(len(argv), 2)] {
+		if filepath.Base(word) == Name {
+			return argv[i+1:], true
+		}
+	}
+	return nil, false
+}
 
 // Exit statuses.
 const (

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -136,6 +137,22 @@ func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"tcp", "127.0.0.1", "1"}, {"udp", "127.0.0.1"}, {"udp", "host", "1"}, {"udp", "127.0.0.1", "65536"}, {"sctp", "-t", "x", "127.0.0.1", "1"}} {
 		if got, words := run(args...); got != 1 || words == "" {
 			t.Errorf("%v: got %d %q, want 1 and words", args, got, words)
+		}
+	}
+}
+
+func TestCalled(t *testing.T) {
+	for line, want := range map[string]string{
+		"/usr/local/bin/amphora-health-checker udp ::1 1": "udp ::1 1", "amphora-agent amphora-health-checker udp ::1 1": "udp ::1 1",
+		"amphora-agent": "no", "amphora-agent --config-file amphora-health-checker": "no",
+	} {
+		args, ok := checker.Called(strings.Fields(line))
+		got := strings.Join(args, " ")
+		if !ok {
+			got = "no"
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", line, got, want)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Command amphora-agent runs inside an amphora: it serves agent API 1.0 to the controllers, runs haproxy and sends heartbeats.
 // "amphora-agent config-drive", at boot, takes over what Nova gave the instance.
-// Called amphora-health-checker it is the command of that name.
+// Called amphora-health-checker, or told so first, it is the command of that name.
 package main
 
 import (
@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -23,8 +22,8 @@ import (
 const memoryLimit = 24 << 20
 
 func main() {
-	if filepath.Base(os.Args[0]) == checker.Name {
-		os.Exit(checker.Main(os.Args[1:], os.Stderr))
+	if args, ok := checker.Called(os.Args); ok {
+		os.Exit(checker.Main(args, os.Stderr))
 	}
 	path := flag.String("config-file", "/etc/octavia/amphora-agent.conf", "the agent's configuration")
 	flag.Parse()
