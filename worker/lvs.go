@@ -67,7 +67,7 @@ func (p *pass) applyListener(ctx context.Context, a *db.Amphora, target amphora.
 	if unanswered(err) {
 		return err
 	}
-	return p.refused(l.ID, err)
+	return p.blameRefusal(l.ID, err)
 }
 
 // renderListener is nil for a listener that cannot be rendered: it, or what breaks it, is blamed.
@@ -86,9 +86,9 @@ func (p *pass) renderListener(id string) ([]byte, error) {
 	return nil, nil
 }
 
-// refused blames a listener that its amphora will not serve: at once when it never can, as without IPVS in its kernel; else
+// blameRefusal blames a listener that its amphora will not serve: at once when it never can, as without IPVS in its kernel; else
 // when the retry budget is used up, and then the failure is told all the same, so that the work goes on.
-func (p *pass) refused(id string, err error) error {
+func (p *pass) blameRefusal(id string, err error) error {
 	var refusal *amphora.AgentError
 	if !errors.As(err, &refusal) {
 		return err

@@ -34,7 +34,7 @@ func (f *flaky) RemoveListener(ctx context.Context, t amphora.Target, id string)
 
 // failing makes one operation fail with a status of HTTP.
 func failing(op string, status int) func(int, string) (error, bool) {
-	return func(_ int, made string) (error, bool) { //nolint:revive // the order that plan wants
+	return func(_ int, made string) (error, bool) {
 		if made == op {
 			return agentError(status, false), false
 		}

@@ -43,6 +43,10 @@ func (r *rig) echo(word string) *echo {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return r.answer(conn, word)
+}
+
+func (r *rig) answer(conn net.PacketConn, word string) *echo {
 	r.t.Cleanup(func() { _ = conn.Close() })
 	go func() {
 		buffer := make([]byte, 2048)
@@ -89,7 +93,9 @@ func monitored(p *amphora.Pool) {
 var clientPort atomic.Int32
 
 // askUDP sends a datagram from a new port to the VIP.
-func askUDP() (string, error) {
+func askUDP() (string, error) { return askAt(vip) }
+
+func askAt(vip string) (string, error) {
 	d := net.Dialer{LocalAddr: &net.UDPAddr{Port: 10000 + int(clientPort.Add(1))}}
 	conn, err := d.Dial("udp", net.JoinHostPort(vip, strconv.Itoa(udpPort)))
 	if err != nil {
@@ -294,6 +300,7 @@ func TestUDP(t *testing.T) {
 		r.untilAnswered("one")
 		r.untilBeat("nobody checks", func(m heartbeat.Message) bool { return m.Pools[udpPool].Members["one"] == "no check" })
 	})
+	t.Run("a partner is told", func(t *testing.T) { r.tellPartner(apply, one) })
 	t.Run("stop and start", func(t *testing.T) {
 		for action, word := range map[string]string{"stop": "stoped", "STOP": "stoped"} {
 			status, body := r.raw("PUT", "/1.0/loadbalancer/"+udpListener+"/"+action, "")
@@ -360,6 +367,34 @@ func (r *rig) changeUnderTraffic(one, two *echo) {
 	if got := r.keepalived(); got != pid {
 		r.t.Errorf("got keepalived %d after changes, want %d still", got, pid)
 	}
+}
+
+// tellPartner has the amphora be one of two: what VRRP asks says whether keepalived runs.
+func (r *rig) tellPartner(apply func([]byte), one *echo) {
+	r.t.Helper()
+	text, err := os.ReadFile(filepath.Join(r.dir, "agent.conf"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	both := string(text) + "[controller_worker]\nloadbalancer_topology = ACTIVE_STANDBY\n"
+	if err := r.driver.UploadConfig(r.t.Context(), r.target, []byte(both)); err != nil {
+		r.t.Fatal(err)
+	}
+	apply(r.udpConfig(monitored, one.member()))
+	check := func() int {
+		cmd := exec.Command("bash", filepath.Join(r.dir, "octavia", "vrrp", "check_scripts", "lvs_udp_check.sh"))
+		_ = cmd.Run() // the status says it
+		return cmd.ProcessState.ExitCode()
+	}
+	if got := check(); got != 0 {
+		r.t.Errorf("while keepalived runs the check says %d, want 0", got)
+	}
+	pid := r.keepalived()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		r.t.Fatal(err)
+	}
+	r.until("the check fails", func() bool { return check() == 1 })
+	r.until("keepalived runs again", func() bool { return check() == 0 && r.keepalived() != pid })
 }
 
 // TestMasquerade: with a listener stored, what an interface needs is there once, however often it is plugged; without, nothing is.
@@ -506,5 +541,53 @@ func TestSCTP(t *testing.T) {
 	r.untilBeat("associations are counted", func(m heartbeat.Message) bool {
 		l := m.Listeners[udpListener]
 		return l.Status == "OPEN" && l.Stats.TotConns > 0 && l.Stats.RX > 0 && l.Stats.TX > 0
+	})
+}
+
+// TestUDPOverIPv6 serves both versions of IP with one listener.
+func TestUDPOverIPv6(t *testing.T) {
+	if !uml.WithIPVS(t) {
+		return
+	}
+	const vip6, outside6 = "2001:db8::100", "2001:db8::1"
+	r := newRig(t)
+	r.nic()
+	if out, err := exec.Command("ip", "addr", "add", outside6+"/64", "dev", "other", "nodad").CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	gateway, gateway6 := outside, outside6
+	err := r.driver.PlugVIP(t.Context(), r.target, netip.MustParseAddr(vip), amphora.VIPPlug{
+		SubnetCIDR: "10.10.10.0/24", Gateway: &gateway, MAC: nicMAC, VRRPIP: base, HostRoutes: []amphora.HostRoute{},
+		AdditionalVIPs: []amphora.AdditionalVIP{{SubnetCIDR: "2001:db8::/64", IPAddress: vip6, Gateway: &gateway6, HostRoutes: []amphora.HostRoute{}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.ListenPacket("udp", net.JoinHostPort(outside6, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	six := r.answer(conn, "six").member()
+	six.Address = netip.MustParseAddr(outside6)
+	cfg, err := keepalived.Render(amphora.LoadBalancer{
+		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip), AdditionalVIPs: []netip.Addr{netip.MustParseAddr(vip6)},
+		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "UDP", Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
+		Pools: []amphora.Pool{{
+			ID: udpPool, Protocol: "UDP", Enabled: true, Members: []amphora.Member{r.echo("four").member(), six},
+			Monitor: &amphora.Monitor{ID: "m", Type: "UDP-CONNECT", Enabled: true, Delay: 1, Timeout: 2, FallThreshold: 1},
+		}},
+	}, udpListener, keepalived.Options{BasePath: filepath.Join(r.dir, "octavia")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.driver.ApplyListener(t.Context(), r.target, udpListener, cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.driver.RemoveListener(context.Background(), r.target, udpListener) })
+	r.untilAnswered("four")
+	r.until("six answers", func() bool { word, err := askAt(vip6); return err == nil && word == "six" })
+	r.untilBeat("both members are up", func(m heartbeat.Message) bool {
+		members := m.Pools[udpPool].Members
+		return m.Listeners[udpListener].Stats.TotConns > 0 && members["four"] == "UP" && members["six"] == "UP"
 	})
 }

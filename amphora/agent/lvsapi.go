@@ -38,7 +38,11 @@ func (a *Agent) putUDPListener(r *http.Request, body []byte) reply {
 	if err := needIPVS(r.Context()); err != nil {
 		return refused(http.StatusConflict, err.Error())
 	}
-	if err := errors.Join(a.lvs.installChecks(), a.lvs.install(id, body)); err != nil {
+	err := errors.Join(a.lvs.installChecks(), a.lvs.install(id, body))
+	if a.config().Topology == "ACTIVE_STANDBY" {
+		err = errors.Join(err, a.lvs.installVRRPCheck())
+	}
+	if err != nil {
 		return said(http.StatusInternalServerError, "Error storing keepalivedlvs configuration", err.Error())
 	}
 	rep := ok(http.StatusOK)
@@ -138,8 +142,8 @@ func report(cfg keepalived.Config, have []service, pending bool, m heartbeat.Mes
 	weights := map[netip.AddrPort]int{} // of the members that the kernel has
 	for _, s := range have {
 		sum.Sessions += int64(s.Stats.Connections)
-		sum.In += int64(s.Stats.BytesIn)   //nolint:gosec // far from the edge
-		sum.Out += int64(s.Stats.BytesOut) //nolint:gosec // as above
+		sum.In += int64(s.Stats.BytesIn)
+		sum.Out += int64(s.Stats.BytesOut)
 		for at, d := range s.members {
 			l.Stats.Conns += int64(d.ActiveConnections)
 			weights[at] = d.Weight
@@ -149,26 +153,31 @@ func report(cfg keepalived.Config, have []service, pending bool, m heartbeat.Mes
 	if cfg.PoolID == "" {
 		return
 	}
+	m.Pools[cfg.PoolID] = reportPool(cfg, weights, pending)
+}
+
+// reportPool tells of members by what the kernel has of them: keepalived takes those that fail out of it.
+func reportPool(cfg keepalived.Config, weights map[netip.AddrPort]int, pending bool) heartbeat.Pool {
 	pool := heartbeat.Pool{Status: "UP", Members: map[string]string{}}
 	if len(weights) == 0 && cfg.Checked && len(cfg.Members) > 0 {
 		pool.Status = "DOWN"
 	}
 	for _, member := range cfg.Members {
 		weight, known := weights[member.Address]
+		word := "DOWN"
 		switch {
 		case !member.Enabled:
-			pool.Members[member.ID] = "MAINT"
+			word = "MAINT"
 		case known && weight == 0:
-			pool.Members[member.ID] = "DRAIN"
+			word = "DRAIN"
 		case known && cfg.Checked:
-			pool.Members[member.ID] = "UP"
+			word = "UP"
 		case known, !cfg.Checked && len(weights) == 0:
-			pool.Members[member.ID] = "no check"
+			word = "no check"
 		case pending:
-			pool.Members[member.ID] = "RESTARTING"
-		default: // keepalived takes members that fail out of the kernel
-			pool.Members[member.ID] = "DOWN"
+			word = "RESTARTING"
 		}
+		pool.Members[member.ID] = word
 	}
-	m.Pools[cfg.PoolID] = pool
+	return pool
 }

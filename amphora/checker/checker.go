@@ -53,15 +53,11 @@ func Main(args []string, stderr io.Writer) int {
 		return usage(stderr)
 	}
 	to, patience := netip.AddrPortFrom(address.Unmap(), uint16(port)), time.Duration(*seconds)*time.Second
-	status := refused
-	switch args[0] {
-	case "udp":
-		status, err = udp(to, patience)
-	case "sctp":
-		status, err = sctp(to, patience)
-	default:
+	ask, ok := map[string]func(netip.AddrPort, time.Duration) (int, error){"udp": udp, "sctp": sctp}[args[0]]
+	if !ok {
 		return usage(stderr)
 	}
+	status, err := ask(to, patience)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 	}

@@ -17,7 +17,7 @@ func udp(to netip.AddrPort, patience time.Duration) (int, error) {
 	if err != nil {
 		return refused, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if _, err := conn.Write([]byte("X")); err != nil {
 			return refused, err
