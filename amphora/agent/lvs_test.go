@@ -252,20 +252,21 @@ func TestUDP(t *testing.T) {
 	})
 	t.Run("keepalived comes back", func(t *testing.T) {
 		old := r.keepalived()
-		text, err := os.ReadFile(r.udpFile(".check.pid"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		child, err := strconv.Atoi(strings.TrimSpace(string(text)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, pid := range []int{child, old} { // it cannot take its services out of the kernel
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-		}
+		r.killKeepalived()
 		r.until("another keepalived runs", func() bool { pid := r.keepalived(); return pid != 0 && pid != old })
+		r.untilAnswered("one", "two")
+	})
+	t.Run("a killed keepalived leaves nothing behind", func(t *testing.T) {
+		r.stop()
+		r.killKeepalived()
+		if err := os.WriteFile(r.udpFile(".conf"), r.udpConfig(monitored, one.member()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r.run()
+		if got := r.inside("cat", "/proc/net/ip_vs"); strings.Count(got, "->") != 2 { // one in the table's head
+			t.Errorf("with one member the kernel has %s", got)
+		}
+		apply(r.udpConfig(monitored, one.member(), two.member()))
 		r.untilAnswered("one", "two")
 	})
 	t.Run("a member dies", func(t *testing.T) {
@@ -366,6 +367,24 @@ func (r *rig) changeUnderTraffic(one, two *echo) {
 	}
 	if got := r.keepalived(); got != pid {
 		r.t.Errorf("got keepalived %d after changes, want %d still", got, pid)
+	}
+}
+
+// killKeepalived kills both its processes, so that neither can take its services out of the kernel.
+func (r *rig) killKeepalived() {
+	r.t.Helper()
+	text, err := os.ReadFile(r.udpFile(".check.pid"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	child, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, pid := range []int{child, r.keepalived()} {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 }
 
