@@ -29,7 +29,7 @@ type lvs struct {
 	base string
 
 	mu      sync.Mutex
-	stopped map[string]bool   // by a controller, since the agent started
+	stopped map[string]bool   // by a controller, or not started yet, since the agent started
 	retries map[string]*retry // of those that died
 }
 
@@ -139,10 +139,13 @@ func (v *lvs) installVRRPCheck() error {
 	return ifAbsent(filepath.Join(dir, "lvs_udp_check.sh"), 0o100, fmt.Sprintf(vrrpCheck, v.dir()))
 }
 
-// install stores a configuration; nothing is restarted.
+// install stores a configuration; nothing is started or restarted.
 func (v *lvs) install(id string, cfg []byte) error {
 	if err := os.MkdirAll(v.dir(), 0o755); err != nil {
 		return err
+	}
+	if !v.running(id) {
+		v.hold(id)
 	}
 	if err := replaceFile(v.configFile(id), cfg, 0o644); err != nil {
 		return err
@@ -298,9 +301,7 @@ func kill(pids []int, s syscall.Signal) error {
 
 // stop ends keepalived for good, until a controller starts it or the agent does.
 func (v *lvs) stop(ctx context.Context, id string) error {
-	v.mu.Lock()
-	v.stopped[id] = true
-	v.mu.Unlock()
+	v.hold(id)
 	if err := v.end(ctx, id); err != nil {
 		return err
 	}
@@ -317,6 +318,13 @@ func (v *lvs) remove(ctx context.Context, id string) error {
 	}
 	v.forgive(id)
 	return os.Remove(v.configFile(id))
+}
+
+// hold keeps a keepalived that does not run from being started before a controller asks for it.
+func (v *lvs) hold(id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.stopped[id] = true
 }
 
 // forgive forgets that a listener was stopped, or died.

@@ -226,6 +226,7 @@ func TestUDP(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	r.uploadOnly(r.udpConfig(monitored, one.member()))
 	apply(r.udpConfig(monitored, one.member()))
 	r.untilAnswered("one")
 	r.untilBeat("the member is up and bytes flow", func(m heartbeat.Message) bool {
@@ -367,6 +368,24 @@ func (r *rig) changeUnderTraffic(one, two *echo) {
 	}
 	if got := r.keepalived(); got != pid {
 		r.t.Errorf("got keepalived %d after changes, want %d still", got, pid)
+	}
+}
+
+// uploadOnly uploads what nobody asks to be started.
+func (r *rig) uploadOnly(cfg []byte) {
+	r.t.Helper()
+	path := "/1.0/listeners/" + udpListener + "/udp_listener"
+	if status, body := r.raw("PUT", strings.Replace(path, udpListener, amphoraID+"/"+udpListener, 1), string(cfg)); status != 200 || body != `{"message":"OK"}` {
+		r.t.Errorf("upload: got %d %s", status, body)
+	}
+	if status, body := r.raw("GET", path, ""); status != 200 || body != string(cfg) {
+		r.t.Errorf("get: got %d %s", status, body)
+	}
+	for range 3 { // the agent looks for dead ones as often as it beats
+		r.untilBeat("the listener does not run", func(m heartbeat.Message) bool { return len(m.Listeners) == 0 })
+	}
+	if pid := r.keepalived(); pid != 0 {
+		r.t.Errorf("keepalived %d runs, and nobody started it", pid)
 	}
 }
 
