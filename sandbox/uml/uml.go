@@ -1,5 +1,5 @@
 // Package uml runs tests in another kernel: a user-mode Linux (Debian's package user-mode-linux) that is an ordinary process,
-// with the machine's files, read-only, and nothing of its network. It is for what the machine's kernel may lack, which is IPVS.
+// with the machine's files and nothing of its network. It is for what the machine's kernel may lack, which is IPVS.
 package uml
 
 import (
