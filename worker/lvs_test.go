@@ -102,14 +102,11 @@ func (r *rig) udpConfig(lb, listener string) string {
 	return ""
 }
 
-func (r *rig) listenerStatus(lb, listener string) string {
+// statusOf is a listener's provisioning status, "" without a row.
+func (r *rig) statusOf(lb, listener string) string {
 	r.t.Helper()
-	for _, l := range r.tree(lb).Listeners {
-		if l.ID == listener {
-			return l.ProvisioningStatus
-		}
-	}
-	return ""
+	of, _ := r.listenerStatus(lb, listener)
+	return of
 }
 
 // TestMixedListeners serves HTTP, UDP and SCTP of one load balancer, and lets the datagrams' listeners go again.
@@ -134,7 +131,7 @@ func TestMixedListeners(t *testing.T) {
 		}
 	}
 	r.dropUDP(id, udp)
-	r.until("the UDP listener is gone", func() bool { return r.listenerStatus(id, udp) == "" })
+	r.until("the UDP listener is gone", func() bool { return r.statusOf(id, udp) == "" })
 	r.active(id)
 	if got := r.udpConfig(id, udp); got != "" {
 		t.Errorf("the agent still runs %s", got)
@@ -157,7 +154,7 @@ func TestRefusedListenerIsNarrow(t *testing.T) {
 	id := r.balancer()
 	udp := r.addUDP(id, "UDP", 53)
 	r.until("the listener is in ERROR and its siblings are not", func() bool {
-		return r.listenerStatus(id, udp) == db.Error && r.status(id) == db.Active
+		return r.statusOf(id, udp) == db.Error && r.status(id) == db.Active
 	})
 	for _, l := range r.tree(id).Listeners {
 		if l.ID != udp && l.ProvisioningStatus != db.Active {
@@ -187,7 +184,7 @@ func TestFailingListenerHeals(t *testing.T) {
 	id := r.balancer()
 	udp := r.addUDP(id, "UDP", 53)
 	r.until("the listener is in ERROR and its siblings are not", func() bool {
-		return r.listenerStatus(id, udp) == db.Error && r.status(id) == db.Active
+		return r.statusOf(id, udp) == db.Error && r.status(id) == db.Active
 	})
 	calls := 0
 	for _, op := range r.agent.made() {
@@ -228,7 +225,7 @@ func TestEveryListenerCallFails(t *testing.T) {
 					t.Errorf("%s %s: the agent does not run the listener", op, name)
 				}
 				r.dropUDP(id, udp)
-				r.until("the listener is gone", func() bool { return r.listenerStatus(id, udp) == "" })
+				r.until("the listener is gone", func() bool { return r.statusOf(id, udp) == "" })
 				if r.udpConfig(id, udp) != "" {
 					t.Errorf("%s %s: the agent still runs the listener", op, name)
 				}
