@@ -121,3 +121,15 @@ func TestImagesBelongToTheirProject(t *testing.T) {
 		t.Errorf("got %d as a tenant, want 404", a.status)
 	}
 }
+
+// TestImagesHaveASchema: Python's glanceclient lists no images without one.
+func TestImagesHaveASchema(t *testing.T) {
+	s := start(t, sandbox.Config{})
+	service := login(t, s, s.Settings().Service)
+	schema := service.call(service.glance, http.MethodGet, "schemas/image", "").body["properties"].(map[string]any)
+	for name := range service.call(service.glance, http.MethodGet, "images/"+imageID(service), "").body {
+		if schema[name] == nil {
+			t.Errorf("the schema of images has no %s", name)
+		}
+	}
+}

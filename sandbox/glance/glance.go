@@ -55,8 +55,22 @@ func New(hub *rest.Hub, auth rest.Authenticator, now func() time.Time) *Glance {
 	})
 	// Glance shows one image without an envelope.
 	g.Handle("GET /v2/images/{id}", g.show(resource))
+	g.Handle("GET /v2/schemas/image", func(*rest.Request) (int, any, error) { return http.StatusOK, schema, nil })
 	return g
 }
+
+// schema says what an image has; Python's glanceclient reads it before it lists images.
+var schema = func() rest.Doc {
+	text := rest.Doc{"type": "string"}
+	properties := rest.Doc{
+		"tags": rest.Doc{"type": "array", "items": text}, "min_disk": rest.Doc{"type": "integer"}, "min_ram": rest.Doc{"type": "integer"},
+		"size": rest.Doc{"type": []string{"null", "integer"}},
+	}
+	for _, name := range []string{"id", "name", "status", "owner", "visibility", "disk_format", "container_format", "created_at", "updated_at"} {
+		properties[name] = text
+	}
+	return rest.Doc{"name": "image", "properties": properties, "additionalProperties": text}
+}()
 
 func (g *Glance) show(res *rest.Resource[Image]) rest.Handler {
 	return func(r *rest.Request) (int, any, error) {
