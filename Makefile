@@ -11,13 +11,16 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 EXEC := $(if $(SUDO),-exec '$(SUDO)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test race lint fmt generate check bench bench-api bench-hitless image image-test clean
+.PHONY: help deps deps-interop build demo test race lint fmt generate check bench bench-api bench-hitless image image-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install what build, tests and demo need from Debian, unless it is there
 	@hack/install-deps
+
+deps-interop: ## Install upstream's programs, which tests run ours with
+	@hack/install-deps interop
 
 build: ## Build ottavino and the amphora agent into bin/
 	CGO_ENABLED=1 $(GO) build -ldflags '$(LDFLAGS)' -o bin/ottavino ./cmd/ottavino
@@ -26,7 +29,7 @@ build: ## Build ottavino and the amphora agent into bin/
 demo: deps build ## A load balancer that balances real traffic, in a minute
 	$(SUDO) bin/ottavino demo
 
-test: deps race ## Install what is needed, then run all tests
+test: deps deps-interop race ## Install what is needed, then run all tests
 
 race: ## Run the tests of PKG (all of them) with the race detector
 	CGO_ENABLED=1 $(GO) test -race $(EXEC) -p $(JOBS) -timeout $(TIMEOUT) $(PKG)

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -106,6 +107,7 @@ func asUser(cmd *exec.Cmd, dir string) error {
 type labOptions struct {
 	engine    dbtest.Engine // "" = SQLite
 	instances bool          // servers run, with agents and haproxy; otherwise they are rows, and the amphora driver is noop
+	agent     string        // path of the program that they run; "" = ours
 	conf      string        // added to octavia.conf
 }
 
@@ -124,7 +126,7 @@ func newLab(t *testing.T, o labOptions) *lab {
 	t.Helper()
 	cfg := sandbox.Config{TenantCIDR: "10.10.0.0/16", BuildDelay: 50 * time.Millisecond, DeleteDelay: 20 * time.Millisecond}
 	if o.instances {
-		cfg.Agent = binaries.agent
+		cfg.Agent = cmp.Or(o.agent, binaries.agent)
 	}
 	cloud, err := sandbox.Start(t.Context(), cfg)
 	if err != nil {

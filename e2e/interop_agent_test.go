@@ -1,0 +1,58 @@
+package e2e_test
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestUpstreamAgent drives the agent of Debian's python3-octavia, which has nothing beyond API 1.0, through the life of a load balancer.
+func TestUpstreamAgent(t *testing.T) {
+	installed(t, "amphora-agent", "amphora-interface", "ipvsadm", "haproxy")
+	image, err := filepath.Abs("testdata/upstream-amphora")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLab(t, labOptions{instances: true, agent: image})
+	l.serve()
+	l.showConsoles()
+	s := l.begin()
+	s.isWatched()
+	s.memberChanges()
+	s.policyDecides()
+	s.terminates()
+	s.speaksPlainly()
+	s.end()
+}
+
+// api10 are the requests that API 1.0 has, as far as drivers use them.
+var api10 = regexp.MustCompile(`^(GET /|GET /1\.0/(info|details|listeners)|(GET|PUT) /1\.0/loadbalancer/[^/]+(/[^/]+)?/haproxy|` +
+	`PUT /1\.0/loadbalancer/[^/]+/(start|stop|reload)|DELETE /1\.0/listeners/[^/]+|(GET|PUT|DELETE) /1\.0/loadbalancer/[^/]+/certificates/[^/]+|` +
+	`POST /1\.0/plug/(vip/[^/]+|network)|PUT /1\.0/(certificate|config)) HTTP/1\.1$`)
+
+// accessLine is a line of the agent's log of requests.
+var accessLine = regexp.MustCompile(`"([A-Z]+ /\S* HTTP/1\.1)" (\d{3}) `)
+
+// speaksPlainly tests that the agent was asked only for what API 1.0 has, and that every change was an upload and a reload.
+func (s *story) speaksPlainly() {
+	s.t.Helper()
+	text := must[[]byte](s.t)(s.sandbox.Exec(s.t.Context(), s.site.amphora(), "cat", "/var/log/amphora-agent.log"))
+	uploads, reloads := 0, 0
+	for _, m := range accessLine.FindAllStringSubmatch(string(text), -1) {
+		request, code := m[1], m[2]
+		if !api10.MatchString(request) || code == "405" || code[0] == '5' {
+			s.t.Errorf("the agent was asked for %s and answered %s", request, code)
+		}
+		if strings.HasPrefix(request, "PUT") && strings.Contains(request, "/haproxy ") {
+			uploads++
+		}
+		if strings.Contains(request, "/reload ") {
+			reloads++
+		}
+	}
+	const changes = 9 // listener to TLS listener, pools without members aside
+	if uploads < changes || reloads < uploads {
+		s.t.Errorf("the agent got %d configurations and %d reloads, want one for each of %d changes", uploads, reloads, changes)
+	}
+}

@@ -1,0 +1,209 @@
+package e2e_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/l7policies"
+	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/listeners"
+	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/loadbalancers"
+	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/monitors"
+	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/pools"
+)
+
+// must is for what has to succeed before a test can go on: must(t)(f()).
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// installed tests that programs of Debian's packages are there.
+func installed(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Fatalf("%v; hack/install-deps interop installs it", err)
+		}
+	}
+}
+
+// story is the life of a load balancer, whoever serves its API, drives its amphora and is its agent. Nothing is asked for before what
+// was asked for last is ACTIVE, as upstream wants it.
+type story struct {
+	*tlsLab
+	site     *site
+	listener string
+	members  []string
+}
+
+// begin makes a load balancer with two members, and waits for traffic to both.
+func (l *lab) begin() *story {
+	l.t.Helper()
+	ctx := l.t.Context()
+	lb := must[*loadbalancers.LoadBalancer](l.t)(loadbalancers.Create(ctx, l.tenant, loadbalancers.CreateOpts{Name: "story", VipSubnetID: l.subnetID()}).Extract())
+	s := &story{site: &site{lab: l, actor: l.actor("story"), vip: lb.VipAddress}}
+	s.tlsLab = &tlsLab{lab: l, owner: l.owner(l.sandbox.Settings().Tenant), actor: s.site.actor, vip: lb.VipAddress}
+	s.actor.lb = lb.ID
+	s.settle()
+	s.listener = must[*listeners.Listener](l.t)(listeners.Create(ctx, l.tenant, listeners.CreateOpts{
+		Protocol: "HTTP", ProtocolPort: 80, LoadbalancerID: lb.ID,
+	}).Extract()).ID
+	s.settle()
+	s.actor.pool = must[*pools.Pool](l.t)(pools.Create(ctx, l.tenant, pools.CreateOpts{
+		Protocol: "HTTP", LBMethod: "ROUND_ROBIN", ListenerID: s.listener,
+	}).Extract()).ID
+	s.settle()
+	for range 2 {
+		s.site.addMember()
+		s.settle()
+	}
+	s.members = s.memberIDs()
+	return s
+}
+
+// memberIDs are the members in the order of their creation.
+func (s *story) memberIDs() []string {
+	s.t.Helper()
+	page, err := pools.ListMembers(s.tenant, s.actor.pool, pools.ListMembersOpts{}).AllPages(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ids := make([]string, s.site.backends)
+	for _, m := range must[[]pools.Member](s.t)(pools.ExtractMembers(page)) {
+		var n int
+		if _, err := fmt.Sscanf(m.Name, "backend-%d", &n); err != nil {
+			s.t.Fatal(err)
+		}
+		ids[n-1] = m.ID
+	}
+	return ids
+}
+
+// isWatched adds a health monitor, and waits until heartbeats have turned everything ONLINE; a member that dies is in ERROR.
+func (s *story) isWatched() {
+	s.t.Helper()
+	must[*monitors.Monitor](s.t)(monitors.Create(s.t.Context(), s.tenant, monitors.CreateOpts{
+		PoolID: s.actor.pool, Type: monitors.TypeHTTP, Delay: 1, Timeout: 1, MaxRetries: 1, MaxRetriesDown: 1,
+	}).Extract())
+	s.settle()
+	within(s.t, 60*time.Second, "heartbeats have turned everything ONLINE", s.online)
+	dead := must[*pools.Member](s.t)(pools.CreateMember(s.t.Context(), s.tenant, s.actor.pool, pools.CreateMemberOpts{
+		Name: "dead", Address: outside, ProtocolPort: 1, SubnetID: s.subnetID(),
+	}).Extract())
+	s.settle()
+	within(s.t, 60*time.Second, "the dead member is in ERROR", func() bool {
+		m, err := pools.GetMember(s.t.Context(), s.tenant, s.actor.pool, dead.ID).Extract()
+		return err == nil && m.OperatingStatus == "ERROR"
+	})
+	if err := pools.DeleteMember(s.t.Context(), s.tenant, s.actor.pool, dead.ID).ExtractErr(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.settle()
+}
+
+// online says whether everything is, down to the members.
+func (s *story) online() bool {
+	tree, err := loadbalancers.GetStatuses(s.t.Context(), s.tenant, s.actor.lb).Extract()
+	if err != nil || tree.Loadbalancer.OperatingStatus != "ONLINE" || len(tree.Loadbalancer.Listeners) == 0 {
+		return false
+	}
+	for _, l := range tree.Loadbalancer.Listeners {
+		if l.OperatingStatus != "ONLINE" || len(l.Pools) == 0 || l.Pools[0].OperatingStatus != "ONLINE" || len(l.Pools[0].Members) != s.site.backends {
+			return false
+		}
+		for _, m := range l.Pools[0].Members {
+			if m.OperatingStatus != "ONLINE" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// memberChanges gives the first member no weight: the second answers all.
+func (s *story) memberChanges() {
+	s.t.Helper()
+	none := 0
+	must[*pools.Member](s.t)(pools.UpdateMember(s.t.Context(), s.tenant, s.actor.pool, s.members[0], pools.UpdateMemberOpts{Weight: &none}).Extract())
+	s.settle()
+	for range 6 {
+		if who, err := s.site.ask(); err != nil || who != "backend-2" {
+			s.t.Errorf("got an answer of %q, %v, want only backend-2", who, err)
+		}
+	}
+}
+
+// policyDecides has a policy reject some requests.
+func (s *story) policyDecides() {
+	s.t.Helper()
+	policy := must[*l7policies.L7Policy](s.t)(l7policies.Create(s.t.Context(), s.tenant, l7policies.CreateOpts{
+		ListenerID: s.listener, Action: l7policies.ActionReject, Name: "no admin",
+	}).Extract())
+	s.settle()
+	must[*l7policies.Rule](s.t)(l7policies.CreateRule(s.t.Context(), s.tenant, policy.ID, l7policies.CreateRuleOpts{
+		RuleType: l7policies.TypePath, CompareType: l7policies.CompareTypeStartWith, Value: "/admin",
+	}).Extract())
+	s.settle()
+	for path, want := range map[string]int{"/": http.StatusOK, "/admin/x": http.StatusForbidden} {
+		if got, err := s.status(path); got != want {
+			s.t.Errorf("%s: got %d, %v, want %d", path, got, err, want)
+		}
+	}
+}
+
+// status asks for a path and returns the status code of the answer.
+func (s *story) status(path string) (int, error) {
+	resp, err := visitor.Get("http://" + s.vip + path)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
+}
+
+// terminates has a TLS listener come and go; its key goes with it, and its sibling stays.
+func (s *story) terminates() {
+	s.t.Helper()
+	ca := issue(s.t, nil, "a CA")
+	www := issue(s.t, ca, "www.example.com")
+	secure := s.tlsLab.listener(443, s.actor.pool, listeners.CreateOpts{DefaultTlsContainerRef: s.store(www.bundle())})
+	s.settle()
+	s.serves(443, &tls.Config{RootCAs: ca.pool(), ServerName: "www.example.com"}, "backend-2")
+	if err := listeners.Delete(s.t.Context(), s.tenant, secure).ExtractErr(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.settle()
+	// Upstream's worker leaves the list of certificates.
+	out, err := s.sandbox.Exec(s.t.Context(), s.site.amphora(), "sh", "-c", "grep -lr 'PRIVATE KEY' /var/lib/octavia || true")
+	if err != nil || len(out) > 0 {
+		s.t.Errorf("the key of a deleted listener is still there: %s %v", out, err)
+	}
+	if who, err := s.site.ask(); err != nil {
+		s.t.Errorf("after the deletion of its sibling, the listener answers %q, %v", who, err)
+	}
+}
+
+// showConsoles shows what amphorae have printed, if the test fails.
+func (l *lab) showConsoles() {
+	l.t.Cleanup(func() {
+		if !l.t.Failed() {
+			return
+		}
+		for _, id := range l.sandbox.Servers("amphora-") {
+			const most = 8000
+			text, err := l.sandbox.ConsoleLog(id)
+			l.t.Logf("console of %s: %s %v", id, text[max(0, len(text)-most):], err)
+		}
+	})
+}
