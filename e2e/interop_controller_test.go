@@ -1,0 +1,158 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ottavino/ottavino/db/dbserver"
+	"github.com/ottavino/ottavino/db/dbtest"
+)
+
+// TestUpstreamController has the API, worker and health manager of Debian's packages drive our agent through the life of a load
+// balancer. They find the sandbox as they would find any OpenStack.
+func TestUpstreamController(t *testing.T) {
+	installed(t, rabbitmq, "octavia-db-manage", "octavia-api", "octavia-worker", "octavia-health-manager")
+	l := newLab(t, labOptions{instances: true})
+	l.showConsoles()
+	l.serveUpstream()
+	s := l.begin()
+	s.isWatched()
+	s.memberChanges()
+	s.policyDecides()
+	s.terminates()
+	s.end()
+}
+
+// rabbitmq is the program of Debian's package, beneath the one that wants root.
+const rabbitmq = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+
+// pythonPatience bounds the start of a Python service on a busy machine.
+const pythonPatience = 3 * time.Minute
+
+// serveUpstream starts upstream's services in the place of ours, and logs the tenant in.
+func (l *lab) serveUpstream() {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), pythonPatience)
+	defer cancel()
+	rabbit := "127.0.0.1" + freePort(l.t)
+	conf := l.upstreamConf(rabbit)
+	l.startRabbit(ctx, rabbit)
+	if out, err := exec.CommandContext(ctx, "octavia-db-manage", "--config-file", conf, "upgrade", "head").CombinedOutput(); err != nil {
+		l.t.Fatalf("create tables: %v: %s", err, out)
+	}
+	l.startPython(ctx, "octavia-worker", conf)
+	l.startPython(ctx, "octavia-health-manager", conf)
+	api := l.startPython(ctx, "octavia-api", conf)
+	err := api.Ready(ctx, func(ctx context.Context) error {
+		if !answers(ctx, l.url) {
+			return fmt.Errorf("%s does not answer", l.url)
+		}
+		return nil
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.tenant = l.login(l.sandbox.Settings().Tenant)
+}
+
+func freePort(t *testing.T) string { return strings.TrimPrefix(freeAddress(t), "127.0.0.1") }
+
+// upstreamConf makes an octavia.conf for upstream's services.
+func (l *lab) upstreamConf(rabbit string) string {
+	l.t.Helper()
+	host, port, _ := net.SplitHostPort(strings.TrimPrefix(l.url, "http://"))
+	dir := l.t.TempDir()
+	text := l.sandbox.Settings().OctaviaConf() + fmt.Sprintf(`
+[DEFAULT]
+debug = true
+use_stderr = true
+transport_url = rabbit://guest:guest@%s/
+[api_settings]
+bind_host = %s
+bind_port = %s
+[database]
+connection = %s
+[oslo_messaging]
+topic = octavia_prov
+[oslo_concurrency]
+lock_path = %s
+[controller_worker]
+workers = 1
+[health_manager]
+health_update_threads = 1
+stats_update_threads = 1
+`, rabbit, host, port, dbtest.Empty(l.t, dbtest.MariaDB), dir)
+	path := filepath.Join(dir, "octavia.conf")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	return path
+}
+
+// startPython starts one of upstream's services, which ends with the test.
+func (l *lab) startPython(ctx context.Context, program, conf string) *dbserver.Process {
+	l.t.Helper()
+	cmd := exec.Command(program, "--config-file", conf) //nolint:noctx // ended by the test
+	return l.startServer(cmd, program, syscall.SIGKILL)
+}
+
+// startServer starts a server that ends with the test. If that fails, the end of what it has said is shown.
+func (l *lab) startServer(cmd *exec.Cmd, name string, end syscall.Signal) *dbserver.Process {
+	l.t.Helper()
+	log := must[*os.File](l.t)(os.Create(filepath.Join(l.t.TempDir(), name+".log")))
+	cmd.Stdout, cmd.Stderr = log, log
+	p, err := dbserver.Start(cmd, end)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() {
+		_ = p.Stop()
+		_ = log.Close()
+		if l.t.Failed() {
+			showTail(l.t, log.Name())
+		}
+	})
+	return p
+}
+
+// startRabbit starts RabbitMQ, which upstream's API and worker talk through.
+func (l *lab) startRabbit(ctx context.Context, address string) {
+	l.t.Helper()
+	dir := must[string](l.t)(dbserver.NobodysDir("rabbit"))
+	l.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	plugins := filepath.Join(dir, "plugins")
+	if err := os.WriteFile(plugins, nil, 0o644); err != nil {
+		l.t.Fatal(err)
+	}
+	host, port, _ := net.SplitHostPort(address)
+	cmd := exec.Command(rabbitmq) //nolint:noctx // ended by the test
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(),
+		"HOME="+dir, "RABBITMQ_NODENAME=interop@localhost", "RABBITMQ_NODE_IP_ADDRESS="+host, "RABBITMQ_NODE_PORT="+port,
+		"RABBITMQ_DIST_PORT="+strings.TrimPrefix(freePort(l.t), ":"), "ERL_EPMD_ADDRESS=127.0.0.1", "ERL_EPMD_PORT="+strings.TrimPrefix(freePort(l.t), ":"),
+		"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"), "RABBITMQ_LOGS=-",
+		"RABBITMQ_ENABLED_PLUGINS_FILE="+plugins, "RABBITMQ_CONF_ENV_FILE=/dev/null",
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
+	)
+	dbserver.AsNobody(cmd)
+	server := l.startServer(cmd, "rabbitmq-server", syscall.SIGTERM)
+	err := server.Ready(ctx, func(ctx context.Context) error {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "tcp", address)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
