@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,20 +20,22 @@ import (
 // TestUpstreamController has the API, worker and health manager of Debian's packages drive our agent through the life of a load
 // balancer. They find the sandbox as they would find any OpenStack.
 func TestUpstreamController(t *testing.T) {
-	installed(t, rabbitmq, "octavia-db-manage", "octavia-api", "octavia-worker", "octavia-health-manager")
+	installed(t, filepath.Join(rabbitmq, "rabbitmq-server"), "octavia-db-manage", "octavia-api", "octavia-worker", "octavia-health-manager")
 	l := newLab(t, labOptions{instances: true})
 	l.showConsoles()
 	l.serveUpstream()
 	s := l.begin()
 	s.isWatched()
+	s.isCounted()
 	s.memberChanges()
 	s.policyDecides()
 	s.terminates()
+	s.amphoraDies()
 	s.end()
 }
 
-// rabbitmq is the program of Debian's package, beneath the one that wants root.
-const rabbitmq = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+// rabbitmq is where Debian's package has its programs; those in PATH want root.
+const rabbitmq = "/usr/lib/rabbitmq/bin"
 
 // pythonPatience bounds the start of a Python service on a busy machine.
 const pythonPatience = 3 * time.Minute
@@ -42,15 +45,17 @@ func (l *lab) serveUpstream() {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), pythonPatience)
 	defer cancel()
-	rabbit := "127.0.0.1" + freePort(l.t)
-	conf := l.upstreamConf(rabbit)
-	l.startRabbit(ctx, rabbit)
+	rabbit := l.startRabbit(ctx)
+	conf := l.upstreamConf(rabbit.address)
 	if out, err := exec.CommandContext(ctx, "octavia-db-manage", "--config-file", conf, "upgrade", "head").CombinedOutput(); err != nil {
 		l.t.Fatalf("create tables: %v: %s", err, out)
 	}
 	l.startPython(ctx, "octavia-worker", conf)
 	l.startPython(ctx, "octavia-health-manager", conf)
 	api := l.startPython(ctx, "octavia-api", conf)
+	if err := rabbit.consumed(ctx, "octavia_provisioning_v2"); err != nil {
+		l.t.Fatal(err)
+	}
 	err := api.Ready(ctx, func(ctx context.Context) error {
 		if !answers(ctx, l.url) {
 			return fmt.Errorf("%s does not answer", l.url)
@@ -63,7 +68,10 @@ func (l *lab) serveUpstream() {
 	l.tenant = l.login(l.sandbox.Settings().Tenant)
 }
 
-func freePort(t *testing.T) string { return strings.TrimPrefix(freeAddress(t), "127.0.0.1") }
+func freePort(t *testing.T) string {
+	t.Helper()
+	return strings.TrimPrefix(freeAddress(t), "127.0.0.1:")
+}
 
 // upstreamConf makes an octavia.conf for upstream's services.
 func (l *lab) upstreamConf(rabbit string) string {
@@ -89,7 +97,7 @@ workers = 1
 [health_manager]
 health_update_threads = 1
 stats_update_threads = 1
-`, rabbit, host, port, dbtest.Empty(l.t, dbtest.MariaDB), dir)
+`+quickHealth, rabbit, host, port, dbtest.Empty(l.t, dbtest.MariaDB), dir)
 	path := filepath.Join(dir, "octavia.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		l.t.Fatal(err)
@@ -100,7 +108,7 @@ stats_update_threads = 1
 // startPython starts one of upstream's services, which ends with the test.
 func (l *lab) startPython(ctx context.Context, program, conf string) *dbserver.Process {
 	l.t.Helper()
-	cmd := exec.Command(program, "--config-file", conf) //nolint:noctx // ended by the test
+	cmd := exec.Command(program, "--config-file", conf)
 	return l.startServer(cmd, program, syscall.SIGKILL)
 }
 
@@ -123,8 +131,15 @@ func (l *lab) startServer(cmd *exec.Cmd, name string, end syscall.Signal) *dbser
 	return p
 }
 
-// startRabbit starts RabbitMQ, which upstream's API and worker talk through.
-func (l *lab) startRabbit(ctx context.Context, address string) {
+// broker is RabbitMQ, which upstream's API and worker talk through.
+type broker struct {
+	address string
+	env     []string
+	server  *dbserver.Process
+}
+
+// startRabbit starts a broker that ends with the test.
+func (l *lab) startRabbit(ctx context.Context) *broker {
 	l.t.Helper()
 	dir := must[string](l.t)(dbserver.NobodysDir("rabbit"))
 	l.t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -132,21 +147,20 @@ func (l *lab) startRabbit(ctx context.Context, address string) {
 	if err := os.WriteFile(plugins, nil, 0o644); err != nil {
 		l.t.Fatal(err)
 	}
-	host, port, _ := net.SplitHostPort(address)
-	cmd := exec.Command(rabbitmq) //nolint:noctx // ended by the test
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(),
+	b := &broker{address: freeAddress(l.t)}
+	host, port, _ := net.SplitHostPort(b.address)
+	b.env = append(os.Environ(),
 		"HOME="+dir, "RABBITMQ_NODENAME=interop@localhost", "RABBITMQ_NODE_IP_ADDRESS="+host, "RABBITMQ_NODE_PORT="+port,
-		"RABBITMQ_DIST_PORT="+strings.TrimPrefix(freePort(l.t), ":"), "ERL_EPMD_ADDRESS=127.0.0.1", "ERL_EPMD_PORT="+strings.TrimPrefix(freePort(l.t), ":"),
+		"RABBITMQ_DIST_PORT="+freePort(l.t), "ERL_EPMD_ADDRESS=127.0.0.1", "ERL_EPMD_PORT="+freePort(l.t),
 		"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_PID_FILE="+filepath.Join(dir, "pid"), "RABBITMQ_LOGS=-",
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+plugins, "RABBITMQ_CONF_ENV_FILE=/dev/null",
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
 	)
-	dbserver.AsNobody(cmd)
-	server := l.startServer(cmd, "rabbitmq-server", syscall.SIGTERM)
-	err := server.Ready(ctx, func(ctx context.Context) error {
+	cmd := b.command(context.WithoutCancel(ctx), "rabbitmq-server")
+	b.server = l.startServer(cmd, "rabbitmq-server", syscall.SIGTERM)
+	err := b.server.Ready(ctx, func(ctx context.Context) error {
 		var d net.Dialer
-		c, err := d.DialContext(ctx, "tcp", address)
+		c, err := d.DialContext(ctx, "tcp", b.address)
 		if err == nil {
 			_ = c.Close()
 		}
@@ -155,4 +169,23 @@ func (l *lab) startRabbit(ctx context.Context, address string) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	return b
+}
+
+func (b *broker) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(rabbitmq, name), args...)
+	cmd.Env, cmd.Dir = b.env, "/"
+	dbserver.AsNobody(cmd)
+	return cmd
+}
+
+// consumed waits until somebody reads a queue: what is sent before is lost.
+func (b *broker) consumed(ctx context.Context, queue string) error {
+	return b.server.Ready(ctx, func(ctx context.Context) error {
+		out, err := b.command(ctx, "rabbitmqctl", "-q", "--no-table-headers", "list_consumers", "queue_name").Output()
+		if err == nil && !slices.Contains(strings.Fields(string(out)), queue) {
+			err = fmt.Errorf("nobody reads %s, only %q", queue, out)
+		}
+		return err
+	})
 }
