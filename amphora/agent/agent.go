@@ -33,6 +33,7 @@ type Agent struct {
 	mu   sync.Mutex // guards conf
 	conf Config
 
+	ledger   *ledger
 	haproxy  *haproxy
 	lvs      *lvs
 	versions *versions
@@ -44,9 +45,10 @@ func New(confPath string, log *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	l := newLedger(conf.BasePath)
 	return &Agent{
-		confPath: confPath, log: log, conf: conf,
-		haproxy:  newHAProxy(conf, log),
+		confPath: confPath, log: log, conf: conf, ledger: l,
+		haproxy:  newHAProxy(conf, l, log),
 		lvs:      newLVS(conf.BasePath),
 		versions: &versions{haproxy: conf.HAProxy},
 	}, nil
@@ -154,6 +156,7 @@ func (a *Agent) restore(ctx context.Context) error {
 		a.haproxy.want(id, true)
 		if a.haproxy.running(id) {
 			a.haproxy.adopt(id)
+			a.haproxy.adoptOld(id)
 			continue
 		}
 		err = errors.Join(err, a.haproxy.start(ctx, id))

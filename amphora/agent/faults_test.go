@@ -228,31 +228,46 @@ func TestAgentIsKilled(t *testing.T) {
 	}
 }
 
-// TestDiskIsFull: a change that cannot be written is refused with the reason and changes nothing; haproxy that is killed then is started
-// all the same; and with space again all is well.
-func TestDiskIsFull(t *testing.T) {
-	r := newRig(t, func(r *rig) {
-		at := filepath.Join(r.dir, "octavia")
-		if err := os.Mkdir(at, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := unix.Mount("tmpfs", at, "tmpfs", 0, "size=256k"); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
-	}).plugged()
-	one, two := fmt.Sprintf("M1 %s:%d weight 1", outside, r.web("one")), fmt.Sprintf("M2 %s:%d weight 1", outside, r.web("two"))
-	r.apply(r.site(site{members: []string{one}}))
+// smallDisk has the agent keep its files on a disk of its own.
+func smallDisk(r *rig) {
+	r.t.Helper()
+	at := filepath.Join(r.dir, "octavia")
+	if err := os.Mkdir(at, 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", at, "tmpfs", 0, "size=256k"); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
+}
+
+// fillDisk leaves no space on it until free is called.
+func (r *rig) fillDisk() (free func()) {
+	r.t.Helper()
 	full := filepath.Join(r.dir, "octavia", "full")
 	f, err := os.Create(full)
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	for block := make([]byte, 4096); err == nil; {
 		_, err = f.Write(block)
 	}
 	_ = f.Close()
-	err = r.driver.Apply(t.Context(), r.target, lbID, r.site(site{members: []string{one, two}}))
+	return func() {
+		if err := os.Remove(full); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// TestDiskIsFull: a change that cannot be written is refused with the reason and changes nothing; haproxy that is killed then is started
+// all the same; and with space again all is well.
+func TestDiskIsFull(t *testing.T) {
+	r := newRig(t, smallDisk).plugged()
+	one, two := fmt.Sprintf("M1 %s:%d weight 1", outside, r.web("one")), fmt.Sprintf("M2 %s:%d weight 1", outside, r.web("two"))
+	r.apply(r.site(site{members: []string{one}}))
+	free := r.fillDisk()
+	err := r.driver.Apply(t.Context(), r.target, lbID, r.site(site{members: []string{one, two}}))
 	if status(err) != http.StatusInternalServerError || !strings.Contains(err.Error(), "no space left on device") {
 		t.Errorf("got %v, want the reason", err)
 	}
@@ -264,9 +279,7 @@ func TestDiskIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.until("haproxy serves again", func() bool { return r.servesAnew(worker, "one") })
-	if err := os.Remove(full); err != nil {
-		t.Fatal(err)
-	}
+	free()
 	r.apply(r.site(site{members: []string{one, two}}))
 	if got := r.words(4); got != "one two" {
 		t.Errorf("got %q, want both members", got)

@@ -27,6 +27,7 @@ import (
 type haproxy struct {
 	base, program, amphoraID string
 	log                      *slog.Logger
+	ledger                   *ledger
 
 	asked sync.Once
 	knows bool // what hurry says
@@ -36,12 +37,14 @@ type haproxy struct {
 	masters map[string]int               // pids
 	workers map[string]int               // pids of those that serve; 0 = to be looked up
 	wanted  map[string]bool              // load balancers that shall run
+	old     map[string][]*oldWorker      // the oldest first
 	loaded  map[string]map[string][]byte // files as they were when haproxy loaded them, by load balancer and path
 }
 
-func newHAProxy(conf Config, log *slog.Logger) *haproxy {
+func newHAProxy(conf Config, l *ledger, log *slog.Logger) *haproxy {
 	return &haproxy{
-		base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID, log: log,
+		base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID, log: log, ledger: l,
+		old:     map[string][]*oldWorker{},
 		leaving: map[string]map[string]bool{}, masters: map[string]int{}, workers: map[string]int{}, wanted: map[string]bool{},
 		loaded: map[string]map[string][]byte{},
 	}
@@ -166,6 +169,7 @@ func (h *haproxy) stop(ctx context.Context, id string) error {
 	if pid == 0 {
 		return nil
 	}
+	_, _ = h.account(id) // for the last time; one that does not answer is stopped, too
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
@@ -177,7 +181,7 @@ func (h *haproxy) remove(ctx context.Context, id string) error {
 		return err
 	}
 	h.forget(id)
-	_ = errors.Join(os.Remove(h.socket(id)), os.Remove(h.adminSocket(id)))
+	_ = errors.Join(os.Remove(h.socket(id)), os.Remove(h.adminSocket(id)), os.Remove(h.masterSocket(id)))
 	return os.RemoveAll(h.dir(id))
 }
 

@@ -2,13 +2,7 @@ package agent
 
 import (
 	"context"
-	"encoding/csv"
 	"encoding/json"
-	"maps"
-	"net"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,80 +13,90 @@ import (
 // every heartbeat_interval, as upstream's.
 const look = time.Second
 
-// counters are haproxy's totals of a frontend since it started.
-type counters struct {
-	In       int64 `json:"bin"`
-	Out      int64 `json:"bout"`
-	Errors   int64 `json:"ereq"`
-	Sessions int64 `json:"stot"`
-}
-
 // sender sends heartbeats.
 type sender struct {
 	agent *Agent
 	seq   int64
-	next  int                 // of the controllers
-	told  map[string]counters // what the controllers have been told, by listener
-	state string              // of everything, as it was told last
+	next  int    // of the controllers
+	state string // of everything, as it was told last
 	sent  time.Time
+	post  postbox
+	worry bool // about the disk, and said so
 }
 
-// beat sends heartbeats until ctx ends.
+// beat sends heartbeats until ctx ends. Numbers go on from those of the agent before, which a clock is good for: controllers that
+// look at them drop what is not newer.
 func (a *Agent) beat(ctx context.Context) error {
-	s := &sender{agent: a, told: map[string]counters{}}
-	if text, err := os.ReadFile(s.file()); err == nil {
-		_ = json.Unmarshal(text, &s.told) // unreadable: totals count as new
-	}
+	s := &sender{agent: a, seq: time.Now().UnixMilli(), post: postbox{}}
+	defer s.post.close()
 	t := time.NewTicker(look)
 	defer t.Stop()
 	for {
 		s.tick(ctx)
 		select {
 		case <-ctx.Done():
+			s.leave(context.WithoutCancel(ctx))
 			return nil
 		case <-t.C:
 		}
 	}
 }
 
-func (s *sender) file() string {
-	return filepath.Join(s.agent.config().BasePath, "stats_counters.json")
+// leave notes what was counted until now: after a reboot, those who counted it are gone.
+func (s *sender) leave(ctx context.Context) {
+	s.agent.measure()
+	if err := s.agent.ledger.save(); err != nil {
+		s.agent.log.ErrorContext(ctx, "counters not noted", "error", err)
+	}
+	ids, _ := s.agent.haproxy.ids()
+	for _, id := range ids {
+		s.agent.haproxy.letGo(id)
+	}
 }
 
 func (s *sender) tick(ctx context.Context) {
-	m, totals := s.agent.measure()
+	m := s.agent.measure()
 	state := stateOf(m)
 	conf := s.agent.config()
-	if state == s.state && time.Since(s.sent) < conf.HeartbeatInterval-look/2 {
+	s.takeBack(ctx)
+	if state == s.state && time.Since(s.sent) < conf.HeartbeatInterval-look/2 || len(conf.Controllers) == 0 {
 		return
 	}
-	for id, now := range totals {
+	due := s.agent.ledger.due(func(id string) bool { _, ok := m.Listeners[id]; return ok })
+	err := s.agent.ledger.pay(due)
+	if err != nil { // they are told when that is noted; states are told at any rate
+		due = nil
+	}
+	if failed := err != nil; failed != s.worry {
+		s.worry = failed
+		s.agent.log.WarnContext(ctx, "whether counters can be noted on disk has changed", "error", err)
+	}
+	for id, c := range due {
 		l := m.Listeners[id]
-		was := s.told[id]
-		l.Stats.RX, l.Stats.TX = since(now.In, was.In), since(now.Out, was.Out)
-		l.Stats.EReq, l.Stats.TotConns = since(now.Errors, was.Errors), since(now.Sessions, was.Sessions)
+		l.Stats.RX, l.Stats.TX, l.Stats.EReq, l.Stats.TotConns = c.In, c.Out, c.Errors, c.Sessions
 		m.Listeners[id] = l
 	}
 	m.ID, m.Seq, m.Ver = conf.AmphoraID, s.seq, heartbeat.Version
-	if !s.send(ctx, conf, m) {
-		return
+	if err := s.send(ctx, conf, m, due); err != nil {
+		s.agent.log.DebugContext(ctx, "heartbeat not sent", "error", err)
+		s.giveBack(ctx, due)
 	}
 	s.seq++
 	s.state, s.sent = state, time.Now()
-	if !maps.Equal(s.told, totals) {
-		s.told = totals
-		if text, err := json.Marshal(totals); err == nil {
-			_ = replaceFile(s.file(), text, 0o640)
-		}
+}
+
+// takeBack finds out which heartbeats nobody took. The next controller gets their counters at once.
+func (s *sender) takeBack(ctx context.Context) {
+	for _, refused := range s.post.refused() {
+		s.giveBack(ctx, refused)
+		s.sent = time.Time{}
 	}
 }
 
-// since is what was counted since last time; haproxy starts anew when it is started anew.
-func since(now, was int64) int64 {
-	if now < was {
-		return now
+func (s *sender) giveBack(ctx context.Context, due map[string]counters) {
+	if err := s.agent.ledger.giveBack(due); err != nil {
+		s.agent.log.WarnContext(ctx, "counters not noted", "error", err)
 	}
-	return now - was
 }
 
 // stateOf is everything in a message but its numbers.
@@ -106,96 +110,71 @@ func stateOf(m heartbeat.Message) string {
 }
 
 // send sends to one controller, in turn.
-func (s *sender) send(ctx context.Context, conf Config, m heartbeat.Message) bool {
-	if len(conf.Controllers) == 0 {
-		return false
-	}
+func (s *sender) send(ctx context.Context, conf Config, m heartbeat.Message, due map[string]counters) error {
 	datagram, err := heartbeat.Encode(m, []byte(conf.HeartbeatKey))
 	if err != nil {
-		s.agent.log.ErrorContext(ctx, "heartbeat not encoded", "error", err)
-		return false
+		return err
 	}
 	to := conf.Controllers[s.next%len(conf.Controllers)]
 	s.next++
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "udp", to)
-	if err == nil {
-		_, err = conn.Write(datagram)
-		_ = conn.Close()
-	}
-	if err != nil {
-		s.agent.log.DebugContext(ctx, "heartbeat not sent", "controller", to, "error", err)
-	}
-	return true
+	return s.post.send(ctx, to, datagram, due)
 }
 
-// measure asks every running haproxy for its state.
-func (a *Agent) measure() (heartbeat.Message, map[string]counters) {
+// measure asks every running haproxy for its state, and has its counters noted.
+func (a *Agent) measure() heartbeat.Message {
 	m := heartbeat.Message{Listeners: map[string]heartbeat.Listener{}, Pools: map[string]heartbeat.Pool{}}
-	totals := map[string]counters{}
 	ids, err := a.haproxy.ids()
 	if err != nil {
-		return m, totals
+		return m
 	}
 	for _, id := range ids {
-		if !a.haproxy.running(id) {
-			continue
-		}
-		text, err := a.haproxy.command(id, "show stat")
+		rows, err := a.haproxy.account(id)
 		if err != nil {
 			continue
 		}
-		readStats(string(text), m, totals, func(server string) bool { return a.haproxy.left(id, server) })
+		a.haproxy.report(id, rows, m)
 	}
-	a.measureUDP(m, totals)
-	return m, totals
+	a.measureUDP(m)
+	a.ledger.forget()
+	return m
 }
 
-// readStats reads haproxy's CSV into the message, without the servers that are removed and only serve their last connections.
-func readStats(text string, m heartbeat.Message, totals map[string]counters, left func(server string) bool) {
-	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# "))).ReadAll()
-	if err != nil || len(rows) == 0 {
-		return
-	}
-	column := map[string]int{}
-	for i, name := range rows[0] {
-		column[name] = i
-	}
-	for _, row := range rows[1:] {
-		get := func(name string) string {
-			if i, ok := column[name]; ok && i < len(row) {
-				return row[i]
-			}
-			return ""
+// report adds the states of a haproxy to a message. Servers that are removed and only serve their last connections are nobody's
+// members, and a backend that has no others is as good as one without servers.
+func (h *haproxy) report(id string, rows []statRow, m heartbeat.Message) {
+	leaving := map[string]bool{} // backends
+	for _, r := range rows {
+		if h.left(id, r("pxname")+"/"+r("svname")) {
+			leaving[r("pxname")] = true
+			continue
 		}
-		if !left(get("pxname") + "/" + get("svname")) {
-			readRow(get, m, totals)
+		readRow(r, m)
+	}
+	for backend := range leaving {
+		if pool := m.Pools[backend]; len(pool.Members) == 0 && pool.Status == "DOWN" {
+			pool.Status = "UP"
+			m.Pools[backend] = pool
 		}
 	}
 }
 
-func readRow(get func(string) string, m heartbeat.Message, totals map[string]counters) {
-	proxy := get("pxname")
-	if strings.Contains(proxy, "prometheus") {
+func readRow(r statRow, m heartbeat.Message) {
+	proxy := r("pxname")
+	if internal(proxy) {
 		return
 	}
-	number := func(name string) int64 {
-		n, _ := strconv.ParseInt(get(name), 10, 64)
-		return n
-	}
-	switch server := get("svname"); {
+	switch server := r("svname"); {
 	case server == "FRONTEND":
-		m.Listeners[proxy] = heartbeat.Listener{Status: get("status"), Stats: heartbeat.Stats{Conns: number("scur")}}
-		totals[proxy] = counters{In: number("bin"), Out: number("bout"), Errors: number("ereq"), Sessions: number("stot")}
+		m.Listeners[proxy] = heartbeat.Listener{Status: r("status"), Stats: heartbeat.Stats{Conns: r.number("scur")}}
 	case strings.Count(proxy, ":") != 1:
 	case server == "BACKEND":
 		pool := poolOf(m, proxy)
-		pool.Status = get("status")
+		pool.Status = r("status")
 		m.Pools[proxy] = pool
 	default:
 		pool := poolOf(m, proxy)
-		status := get("status")
-		if status == "UP" && get("weight") == "0" {
+		status := r("status")
+		if status == "UP" && r("weight") == "0" {
 			status = "DRAIN"
 		}
 		pool.Members[server] = status

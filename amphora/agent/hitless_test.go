@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ottavino/ottavino/amphora"
+	"github.com/ottavino/ottavino/amphora/heartbeat"
 )
 
 // site is a haproxy.cfg to be; its zero value has one frontend and no members.
@@ -438,6 +439,31 @@ func TestOldWorkersAreBounded(t *testing.T) {
 		}
 	}
 	r.until("no more than 16 old workers are there", func() bool { return workers() == 17 })
+}
+
+// TestLastMemberLeaves: a pool whose last member is removed is a pool without members, not a broken one, though haproxy still has it.
+func TestLastMemberLeaves(t *testing.T) {
+	r := newRig(t).plugged()
+	finish := make(chan struct{})
+	slow := r.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-finish
+	}))
+	defer close(finish)
+	r.apply(r.site(site{members: []string{fmt.Sprintf("M1 %s:%d weight 1", outside, slow)}}))
+	resp, err := http.Get("http://" + vip + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	r.apply(r.site(site{}))
+	if got := len(r.servers()); got != 1 {
+		t.Fatalf("got %d servers in haproxy, want the one that still serves", got)
+	}
+	r.beat(func(m heartbeat.Message) bool {
+		pool := m.Pools["P1:L1"]
+		return len(pool.Members) == 0 && pool.Status == "UP"
+	})
 }
 
 func TestCapability(t *testing.T) {

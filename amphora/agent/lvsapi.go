@@ -121,8 +121,11 @@ func (a *Agent) revive(ctx context.Context) {
 	}
 }
 
-// measureUDP asks the kernel about every listener whose keepalived runs.
-func (a *Agent) measureUDP(m heartbeat.Message, totals map[string]counters) {
+// measureUDP asks the kernel about every listener whose keepalived runs, and has its counters noted.
+func (a *Agent) measureUDP(m heartbeat.Message) {
+	a.ledger.mu.Lock()
+	defer a.ledger.mu.Unlock()
+	totals := map[string]counters{}
 	for _, id := range a.lvs.ids() {
 		cfg, err := a.lvs.config(id)
 		if err != nil || !cfg.Enabled || !a.lvs.running(id) {
@@ -134,6 +137,8 @@ func (a *Agent) measureUDP(m heartbeat.Message, totals map[string]counters) {
 		}
 		report(cfg, have, a.lvs.pending(id), m, totals)
 	}
+	a.ledger.note("", totals)
+	a.ledger.serves("", totals)
 }
 
 // report adds a listener to the message. pending says that keepalived has not read its newest configuration.

@@ -96,11 +96,21 @@ func (h *haproxy) renew(ctx context.Context, id string, to running, now layout) 
 		h.log.WarnContext(ctx, "haproxy cannot tell when it is ready", "error", err)
 	}
 	defer notice.close()
+	old, err := h.hold(id)
+	if err != nil {
+		h.log.WarnContext(ctx, "the last counters of the old worker may be lost", "error", err)
+	}
 	if err := syscall.Kill(master, syscall.SIGUSR2); err != nil {
+		old.conn.close()
 		return fmt.Errorf("signal haproxy: %w", err)
 	}
 	forked := func() bool { return !slices.Contains(before, h.current(id)) }
 	err = poll(ctx, "haproxy to take its configuration", func() bool { return notice.ready() || notice == nil && forked() || !h.running(id) })
+	if err == nil && forked() {
+		h.replaced(id, old)
+	} else {
+		old.conn.close()
+	}
 	if err != nil {
 		return err
 	}
@@ -226,11 +236,13 @@ func (h *haproxy) restoreLastGood(ctx context.Context, id string) bool {
 const maxOldWorkers = 16
 
 func (h *haproxy) endOldWorkers(ctx context.Context, id string) {
-	workers := children(h.pid(id))
-	old := workers[:max(0, len(workers)-1)]
-	for _, pid := range old[:max(0, len(old)-maxOldWorkers)] {
-		h.log.WarnContext(ctx, "too many old workers serve last connections: the oldest ends", "load_balancer_id", id, "pid", pid)
-		_ = syscall.Kill(pid, syscall.SIGTERM)
+	if _, err := h.account(id); err != nil { // those that serve nobody end by that
+		h.log.DebugContext(ctx, "counters not read", "load_balancer_id", id, "error", err)
+	}
+	old := h.oldWorkers(id)
+	for _, w := range old[:max(0, len(old)-maxOldWorkers)] {
+		h.log.WarnContext(ctx, "too many old workers serve last connections: the oldest ends", "load_balancer_id", id, "pid", w.pid)
+		_ = syscall.Kill(w.pid, syscall.SIGTERM)
 	}
 }
 
@@ -280,6 +292,7 @@ func (h *haproxy) forgetLeaving(id string) {
 
 // forget is for a load balancer that is removed.
 func (h *haproxy) forget(id string) {
+	h.letGo(id)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.leaving, id)

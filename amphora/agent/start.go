@@ -15,9 +15,10 @@ import (
 	"time"
 )
 
-func (h *haproxy) adminSocket(id string) string { return filepath.Join(h.base, id+".adm") }
-func (h *haproxy) ownFile(id string) string     { return filepath.Join(h.dir(id), "agent.conf") }
-func (h *haproxy) wordsFile(id string) string   { return filepath.Join(h.dir(id), "haproxy.log") }
+func (h *haproxy) adminSocket(id string) string  { return filepath.Join(h.base, id+".adm") }
+func (h *haproxy) masterSocket(id string) string { return filepath.Join(h.base, id+".mst") }
+func (h *haproxy) ownFile(id string) string      { return filepath.Join(h.dir(id), "agent.conf") }
+func (h *haproxy) wordsFile(id string) string    { return filepath.Join(h.dir(id), "haproxy.log") }
 
 // writeOwn writes what the agent adds to a controller's configuration, in a file of its own: a socket on which haproxy takes
 // changes, and leave to run with fewer file descriptors than its connection limit would take: where the amphora's limit is lower
@@ -97,6 +98,7 @@ func (h *haproxy) launch(ctx context.Context, id string) error {
 
 	// Not CommandContext: haproxy outlives whoever asked for it.
 	cmd := exec.Command("ip", "netns", "exec", namespace, h.program, "-Ws", "-L", h.peer(), //nolint:noctx // see above
+		"-S", h.masterSocket(id)+",mode,600",
 		"-f", h.configFile(id), "-f", h.groupFile(), "-f", h.ownFile(id), "-p", h.pidFile(id))
 	// A file, not a pipe: haproxy keeps it open for as long as it lives.
 	cmd.Stdout, cmd.Stderr = words, words
