@@ -36,6 +36,7 @@ type Agent struct {
 	ledger   *ledger
 	haproxy  *haproxy
 	lvs      *lvs
+	exporter *exporter
 	versions *versions
 }
 
@@ -46,10 +47,11 @@ func New(confPath string, log *slog.Logger) (*Agent, error) {
 		return nil, err
 	}
 	l := newLedger(conf.BasePath)
+	h := newHAProxy(conf, l, log)
 	return &Agent{
-		confPath: confPath, log: log, conf: conf, ledger: l,
-		haproxy:  newHAProxy(conf, l, log),
 		lvs:      newLVS(conf.BasePath),
+		confPath: confPath, log: log, conf: conf, ledger: l, haproxy: h,
+		exporter: &exporter{haproxy: h, log: log},
 		versions: &versions{haproxy: conf.HAProxy},
 	}, nil
 }
@@ -84,6 +86,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.beat(inner) })
 	g.Go(func() error { return a.guard(inner) })
 	g.Go(func() error { return a.watch(inner) })
+	g.Go(func() error { return a.exporter.run(inner) })
 	a.log.InfoContext(ctx, "agent started", "amphora_id", conf.AmphoraID, "address", l.Addr().String())
 	return g.Wait()
 }

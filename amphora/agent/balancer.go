@@ -88,6 +88,7 @@ func (a *Agent) act(r *http.Request, _ []byte) reply {
 	if err != nil {
 		return said(http.StatusInternalServerError, "Error "+action+"ing haproxy", err.Error())
 	}
+	a.exporter.tend(r.Context())
 	if action != "stop" && a.config().Topology != "ACTIVE_STANDBY" {
 		a.advertise(r.Context(), a.haproxy.binds(id))
 	}

@@ -1,0 +1,189 @@
+package agent_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+var update = flag.Bool("update", false, "write the golden file")
+
+// observed is a site with a PROMETHEUS listener at port 9999; without it there is no way to the metrics.
+func (r *rig) observed(with bool, member int) []byte {
+	more := fmt.Sprintf(`
+frontend prometheus-exporter-internal-endpoint
+    bind 127.0.0.1:9101
+    mode http
+    no log
+    http-request use-service prometheus-exporter if { path /metrics }
+    http-request reject
+    timeout http-request 5s
+    timeout client 5s
+
+backend prometheus-exporter-internal
+    mode http
+    no log
+    balance first
+    timeout connect 5s
+    timeout server 5s
+    server prometheus-internal 127.0.0.1:9102
+
+frontend L9
+    bind %s:9999
+    mode http
+    timeout client 30000
+    default_backend prometheus-exporter-internal
+`, vip)
+	if !with {
+		more = ""
+	}
+	return r.site(site{members: []string{fmt.Sprintf("M1 %s:%d weight 1", outside, member)}, more: more})
+}
+
+// patient waits as long as Prometheus does.
+var patient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+
+// scrape asks as Prometheus does, with its parser.
+func scrape(t *testing.T) (families map[string]*dto.MetricFamily, text []byte, resp *http.Response) {
+	t.Helper()
+	resp, err := patient.Get("http://" + vip + ":9999/metrics")
+	if err != nil {
+		return nil, nil, nil
+	}
+	defer resp.Body.Close()
+	text, err = io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, text, resp
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err = parser.TextToMetricFamilies(bytes.NewReader(text))
+	if err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return families, text, resp
+}
+
+// shape is everything of metrics but their values, as haproxy 2.6 has them.
+func shape(families map[string]*dto.MetricFamily) string {
+	var out strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		f := families[name]
+		fmt.Fprintf(&out, "%s %s %s\n", name, f.GetType(), f.GetHelp())
+		lines := map[string]bool{}
+		for _, m := range f.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, l.GetName()+"="+l.GetValue())
+			}
+			lines["    "+strings.Join(labels, " ")+"\n"] = true
+		}
+		for _, line := range slices.Sorted(maps.Keys(lines)) {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// TestMetrics: a PROMETHEUS listener tells what haproxy knows, in the API's words.
+func TestMetrics(t *testing.T) {
+	r := newRig(t).plugged()
+	member := r.web("one")
+	r.apply(r.observed(true, member))
+	for range 7 {
+		if _, err := ask(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	families, text, resp := scrape(t)
+	if families == nil {
+		t.Fatalf("got %v %s", resp, text)
+	}
+	for name, want := range map[string]string{"Content-Type": "text/plain; version=0.0.4", "Cache-Control": "no-cache"} {
+		if got := resp.Header.Get(name); got != want {
+			t.Errorf("got %s %q, want %q", name, got, want)
+		}
+	}
+	golden := filepath.Join("testdata", "metrics.txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(shape(families)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), shape(families)); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.HasPrefix(string(text), "# HELP octavia_loadbalancer_cpu Load balancer CPU utilization (percentage).\n# TYPE octavia_loadbalancer_cpu gauge\noctavia_loadbalancer_cpu ") {
+		t.Errorf("got %.200s", text)
+	}
+	for name, want := range map[string]float64{"octavia_listener_http_requests_total": 7, "octavia_pool_http_requests_total": 7, "octavia_member_sessions_total": 7} {
+		if got := families[name].GetMetric()[0].GetCounter().GetValue(); got != want {
+			t.Errorf("got %s %g, want %g", name, got, want)
+		}
+	}
+	if got := families["octavia_loadbalancer_memory"].GetMetric()[0].GetGauge().GetValue(); got <= 0 || got > 100 {
+		t.Errorf("got %g %% of memory", got)
+	}
+}
+
+// TestMetricsComeAndGo with the listener, with the agent, and with haproxy; nothing else listens there.
+func TestMetricsComeAndGo(t *testing.T) {
+	r := newRig(t).plugged()
+	member := r.web("one")
+	listens := func() bool { return strings.Contains(r.inside("ss", "-Hltn"), "127.0.0.1:9102") }
+	r.apply(r.observed(false, member))
+	if listens() {
+		t.Error("metrics are served without a PROMETHEUS listener")
+	}
+	r.apply(r.observed(true, member))
+	if families, text, _ := scrape(t); families == nil {
+		t.Errorf("got %s at once", text)
+	}
+	r.stop()
+	during := make(chan bool)
+	go func() {
+		families, _, _ := scrape(t)
+		during <- families != nil
+	}()
+	r.run()
+	if !<-during {
+		t.Error("got no metrics while the agent was started anew: haproxy should have tried again")
+	}
+
+	worker := r.worker()
+	if err := syscall.Kill(worker, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.until("haproxy is another", func() bool { return r.servesAnew(worker, "one") })
+	r.until("its metrics are there", func() bool { families, _, _ := scrape(t); return families != nil })
+
+	// The way there, but nothing at its end.
+	broken := strings.ReplaceAll(string(r.observed(true, member)), "use-service prometheus-exporter if { path /metrics }", "deny")
+	r.apply([]byte(broken))
+	if _, _, resp := scrape(t); resp == nil || resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("got %v from a source that refuses", resp)
+	}
+	r.apply(r.observed(false, member))
+	r.until("nothing is served any more", func() bool { return !listens() })
+}
