@@ -11,12 +11,12 @@ import (
 	"github.com/ottavino/ottavino/obs"
 )
 
-// handle acts on one heartbeat. What the database does not take is in the next heartbeat,
-// except for the counters, which are lost as upstream's are.
+// handle acts on one heartbeat. What the database does not take is in the next heartbeat; its counters are kept until then.
 func (m *Manager) handle(ctx context.Context, l letter) {
 	ctx = obs.With(ctx, obs.IDs{AmphoraID: l.ID})
 	if m.Now().Sub(l.received) >= m.cfg.Interval {
 		m.metrics.heartbeats.WithLabelValues("late").Inc()
+		m.pulse.owe(l.Message)
 		m.Log.WarnContext(ctx, "heartbeat waited too long and is ignored", "waited", m.Now().Sub(l.received))
 		return
 	}
@@ -33,6 +33,7 @@ func (m *Manager) handle(ctx context.Context, l letter) {
 		m.bury(ctx, a)
 	case err != nil:
 		m.metrics.heartbeats.WithLabelValues("failed").Inc()
+		m.pulse.owe(l.Message)
 		m.Log.ErrorContext(ctx, "heartbeat not handled", "error", err)
 	default:
 		m.apply(ctx, a, statuses, l.Message)
@@ -71,6 +72,7 @@ func (m *Manager) bury(ctx context.Context, a *db.Amphora) {
 func (m *Manager) apply(ctx context.Context, a *db.Amphora, h *db.Health, message heartbeat.Message) {
 	ctx = obs.With(ctx, obs.IDs{LoadBalancerID: h.LoadBalancer.ID})
 	m.metrics.heartbeats.WithLabelValues("taken").Inc()
+	m.pulse.settle(message)
 	rows := statistics(h, a.ID, message)
 	m.logStatistics(ctx, rows)
 	changes := derive(h, message)
@@ -99,6 +101,7 @@ func (m *Manager) apply(ctx context.Context, a *db.Amphora, h *db.Health, messag
 	})
 	if err != nil {
 		m.metrics.heartbeats.WithLabelValues("failed").Inc()
+		m.pulse.owe(message)
 		m.Log.ErrorContext(ctx, "heartbeat not stored", "error", err)
 	}
 	if lost {

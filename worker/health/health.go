@@ -61,10 +61,16 @@ func New(cfg Config, deps Deps) (*Manager, error) {
 // Addr is where heartbeats are received.
 func (m *Manager) Addr() netip.AddrPort { return m.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-// Run receives, scans and flushes until ctx ends, then waits for what is under way. It
-// returns nil when ctx ended it.
+// grace is how long heartbeats that were received may take to be handled after the end.
+const grace = 5 * time.Second
+
+// Run receives, scans and flushes until ctx ends, then waits for what is under way: heartbeats that were received have counters that
+// come in no other. It returns nil when ctx ended it.
 func (m *Manager) Run(ctx context.Context) error {
 	g, inner := errgroup.WithContext(ctx)
+	working, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(inner, func() { time.AfterFunc(grace, giveUp) })()
 	g.Go(func() error {
 		<-inner.Done()
 		m.inbox.close()
@@ -74,7 +80,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	for range m.cfg.Workers {
 		g.Go(func() error {
 			for letter, ok := m.inbox.take(); ok; letter, ok = m.inbox.take() {
-				m.handle(inner, letter)
+				m.handle(working, letter)
 			}
 			return nil
 		})

@@ -2,13 +2,17 @@ package health_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/heartbeat"
@@ -38,6 +42,8 @@ type rig struct {
 	store   *db.Store
 	servers *compute.Noop
 	manager *health.Manager
+	metrics *prometheus.Registry
+	url     string // of the database
 	seq     int64
 
 	lb, listener, pool, amphora string
@@ -54,12 +60,14 @@ func newRig(t *testing.T, e dbtest.Engine, a agents, tweak func(*health.Config))
 // prepare makes a rig whose manager does not run yet.
 func prepare(t *testing.T, e dbtest.Engine) *rig {
 	t.Helper()
-	r := &rig{t: t, store: dbtest.Open(t, db.Config{URL: dbtest.Server(t, e)}), servers: compute.NewNoop()}
+	r := &rig{t: t, url: dbtest.Server(t, e), servers: compute.NewNoop(), metrics: prometheus.NewRegistry()}
+	r.store = dbtest.Open(t, db.Config{URL: r.url})
 	r.fill()
 	return r
 }
 
-func (r *rig) run(a agents, nova health.Compute, tweak func(*health.Config)) {
+// run starts the manager; stop may be called before the test ends.
+func (r *rig) run(a agents, nova health.Compute, tweak func(*health.Config)) (stop func()) {
 	t := r.t
 	t.Helper()
 	cfg := health.Config{
@@ -69,20 +77,61 @@ func (r *rig) run(a agents, nova health.Compute, tweak func(*health.Config)) {
 	if tweak != nil {
 		tweak(&cfg)
 	}
-	m, err := health.New(cfg, health.Deps{Store: r.store, Compute: nova, Agent: a})
+	m, err := health.New(cfg, health.Deps{Store: r.store, Compute: nova, Agent: a, Metrics: r.metrics})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.manager = m
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// heartbeats counts those that something became of.
+func (r *rig) heartbeats(what string) int {
+	r.t.Helper()
+	families, err := r.metrics.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "ottavino_heartbeats_total" && m.GetLabel()[0].GetValue() == what {
+				return int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return 0
+}
+
+// sql is another connection to the database.
+func (r *rig) sql() *sql.Conn {
+	r.t.Helper()
+	pool, err := sql.Open("sqlite3", strings.TrimPrefix(r.url, "sqlite:///"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	conn, err := pool.Conn(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = errors.Join(conn.Close(), pool.Close()) })
+	return conn
+}
+
+func exec(t *testing.T, conn *sql.Conn, statement string) {
+	t.Helper()
+	if _, err := conn.ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -16,8 +17,7 @@ type letter struct {
 	received time.Time
 }
 
-// inbox holds at most one letter per amphora: when a newer one arrives before the older was read, they
-// become one, with the newer states and the sum of the counters.
+// inbox holds at most one letter per amphora: only the newest is of interest, but for the counters of the others.
 type inbox struct {
 	mu      sync.Mutex
 	arrived *sync.Cond
@@ -33,32 +33,31 @@ func newInbox(limit int) *inbox {
 	return in
 }
 
-// put returns false when the inbox is full.
-func (in *inbox) put(l letter) bool {
+// put returns the letter that is not to be handled any more, if there is one: an older one of the amphora, or this one when the
+// inbox is full.
+func (in *inbox) put(l letter) (instead letter, full bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	old, waits := in.waiting[l.ID]
-	if waits {
-		l.Message = merge(old.Message, l.Message)
-	} else {
+	instead, waits := in.waiting[l.ID]
+	if !waits {
 		if len(in.order) >= in.limit {
-			return false
+			return l, true
 		}
 		in.order = append(in.order, l.ID)
 	}
 	in.waiting[l.ID] = l
 	in.arrived.Signal()
-	return true
+	return instead, false
 }
 
-// take waits for the oldest letter; false when the inbox is closed.
+// take waits for the oldest letter; false when the inbox is closed and empty.
 func (in *inbox) take() (letter, bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for len(in.order) == 0 && !in.closed {
 		in.arrived.Wait()
 	}
-	if in.closed {
+	if len(in.order) == 0 {
 		return letter{}, false
 	}
 	id := in.order[0]
@@ -77,24 +76,6 @@ func (in *inbox) close() {
 
 // deltas is the first version of heartbeats whose counters are since the last message.
 const deltas = 3
-
-func merge(old, newer heartbeat.Message) heartbeat.Message {
-	if newer.Ver < deltas {
-		return newer
-	}
-	for id, was := range old.Listeners {
-		is, ok := newer.Listeners[id]
-		if !ok {
-			continue
-		}
-		is.Stats.TX += was.Stats.TX
-		is.Stats.RX += was.Stats.RX
-		is.Stats.TotConns += was.Stats.TotConns
-		is.Stats.EReq += was.Stats.EReq
-		newer.Listeners[id] = is
-	}
-	return newer
-}
 
 // maxDatagram is the most that UDP carries.
 const maxDatagram = 65536
@@ -119,14 +100,25 @@ func (m *Manager) receive(ctx context.Context) error {
 			m.Log.WarnContext(ctx, "heartbeat refused", "from", from, "error", err)
 			continue
 		}
-		if !m.pulse.advances(message.ID, message.Seq) {
-			m.metrics.heartbeats.WithLabelValues("repeated").Inc()
-			m.Log.InfoContext(ctx, "heartbeat ignored: it is not newer than the last", "amphora_id", message.ID, "from", from, "seq", message.Seq)
-			continue
-		}
-		if !m.inbox.put(letter{message, m.Now()}) {
+		m.sort(ctx, letter{message, m.Now()}, from)
+	}
+}
+
+// sort finds out what a verified heartbeat is good for.
+func (m *Manager) sort(ctx context.Context, l letter, from netip.AddrPort) {
+	switch m.pulse.order(l.Message) {
+	case late:
+		m.metrics.heartbeats.WithLabelValues("overtaken").Inc()
+		m.pulse.owe(l.Message)
+	case repeated:
+		m.metrics.heartbeats.WithLabelValues("repeated").Inc()
+		m.Log.InfoContext(ctx, "heartbeat ignored: it is not newer than the last", "amphora_id", l.ID, "from", from, "seq", l.Seq)
+	case newest:
+		instead, full := m.inbox.put(l)
+		m.pulse.owe(instead.Message)
+		if full {
 			m.metrics.heartbeats.WithLabelValues("dropped").Inc()
-			m.Log.WarnContext(ctx, "heartbeat dropped: too many wait", "amphora_id", message.ID)
+			m.Log.WarnContext(ctx, "heartbeat dropped: too many wait", "amphora_id", l.ID)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/ottavino/ottavino/compute"
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/db/dbtest"
+	"github.com/ottavino/ottavino/worker/health"
 )
 
 // statistics are the stored counters of the listener.
@@ -73,8 +74,77 @@ func TestStartedAnew(t *testing.T) {
 	r.beat("UP", "DOWN")
 	r.beat("DOWN", "DOWN")
 	r.until("the second after the start counts", func() bool { return r.statuses()[3] == db.OpError })
-	if got := r.statistics().TotalConnections; got != 2 {
-		t.Errorf("got %d connections, want those of two heartbeats", got)
+	if got := r.statistics().TotalConnections; got != 3 {
+		t.Errorf("got %d connections, want those of all heartbeats", got)
+	}
+}
+
+// TestOvertaken: a heartbeat that comes after its successor counts, once, and changes no status.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{}, nil)
+	r.beat("UP", "UP")
+	r.until("the first counts", func() bool { return r.statistics().TotalConnections == 1 })
+	overtaken := r.message("DOWN", "DOWN")
+	r.seq++
+	r.beat("UP", "UP")
+	r.until("the third counts", func() bool { return r.statistics().TotalConnections == 2 })
+	r.send(overtaken)
+	r.send(overtaken)
+	r.beat("UP", "UP")
+	r.until("all four count", func() bool { return r.statistics().TotalConnections == 4 })
+	r.beat("UP", "DOWN")
+	r.until("the last counts", func() bool { return r.statistics().TotalConnections >= 5 })
+	if got := r.statistics(); got.TotalConnections != 5 || got.BytesIn != 25 || got.BytesOut != 50 {
+		t.Errorf("got %+v, want what five heartbeats tell", got)
+	}
+	if got := r.statuses()[3]; got != db.Online {
+		t.Errorf("got a member %s, want no status of a heartbeat that was overtaken", got)
+	}
+}
+
+// TestCountersOutliveTheirHeartbeat: they are stored with the next one when the database takes none, or a heartbeat waits too long.
+func TestCountersOutliveTheirHeartbeat(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{}, nil)
+	r.beat("UP", "UP")
+	r.until("the first counts", func() bool { return r.statistics().TotalConnections == 1 })
+	other := r.sql()
+	exec(t, other, "ALTER TABLE listener_statistics RENAME TO elsewhere")
+	for range 3 {
+		r.beat("UP", "UP")
+	}
+	r.until("no heartbeat is stored any more", func() bool { return r.heartbeats("failed") > 0 })
+	exec(t, other, "ALTER TABLE elsewhere RENAME TO listener_statistics")
+	r.beat("UP", "UP")
+	r.until("all count", func() bool { return r.statistics().TotalConnections >= 5 })
+	if got := r.statistics(); got.TotalConnections != 5 || got.BytesIn != 25 || got.BytesOut != 50 {
+		t.Errorf("got %+v, want what five heartbeats tell", got)
+	}
+}
+
+// TestEndOfTheManager: what it has received is stored before it ends.
+func TestEndOfTheManager(t *testing.T) {
+	t.Parallel()
+	r := prepare(t, dbtest.SQLite)
+	stop := r.run(agents{}, r.servers, func(c *health.Config) { c.Workers, c.Interval = 1, time.Minute })
+	other := r.sql()
+	exec(t, other, "BEGIN EXCLUSIVE")
+	const n = 10
+	for range n {
+		r.beat("UP", "UP")
+		r.send(heartbeat.Message{ID: r.amphora, Ver: heartbeat.Version}) // is refused, and tells that the one before was received
+		r.until("it is received", func() bool { return r.heartbeats("repeated") == int(r.seq) })
+	}
+	ended := make(chan struct{})
+	go func() {
+		stop()
+		close(ended)
+	}()
+	exec(t, other, "COMMIT")
+	<-ended
+	if got := r.statistics(); got.TotalConnections != n || got.BytesIn != 5*n {
+		t.Errorf("got %+v, want what %d heartbeats tell", got, n)
 	}
 }
 

@@ -13,7 +13,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		heartbeats: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ottavino_heartbeats_total",
-			Help: "Heartbeats by what became of them: taken, refused, repeated, dropped, late, unknown, zombie, failed.",
+			Help: "Heartbeats by what became of them: taken, refused, repeated, overtaken, dropped, late, unknown, zombie, failed.",
 		}, []string{"result"}),
 		suspects: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ottavino_silent_amphorae",

@@ -15,8 +15,9 @@ type pulse struct {
 	mu        sync.Mutex
 	last      map[string]time.Time // by amphora
 	fresh     map[string]time.Time // of those, not stored yet
-	order     map[string]sequence  // by amphora
+	sequences map[string]sequence  // by amphora
 	load      map[string]load      // what the stored counters of amphorae show
+	owed      map[string]counts    // by amphora: counters that are not stored yet
 	complaint map[string]time.Time // by load balancer or amphora
 	stored    time.Time            // when storing last went well
 }
@@ -30,7 +31,7 @@ type load struct {
 func newPulse() *pulse {
 	return &pulse{
 		last: map[string]time.Time{}, fresh: map[string]time.Time{},
-		order: map[string]sequence{}, load: map[string]load{}, complaint: map[string]time.Time{},
+		sequences: map[string]sequence{}, load: map[string]load{}, owed: map[string]counts{}, complaint: map[string]time.Time{},
 	}
 }
 
@@ -40,36 +41,14 @@ func (p *pulse) heard(id string, at time.Time) {
 	p.last[id], p.fresh[id] = at, at
 }
 
-// sequence is where an amphora's count of its heartbeats is.
-type sequence struct {
-	last   int64
-	behind int64 // number of the last heartbeat that was not newer, if there was one
-	anew   bool  // there was
-}
-
-// advances says whether a heartbeat is newer than the last that was taken. One that is not may be late, doubled,
-// replayed, or the first of an amphora that was started anew: that shows when the next one goes on from there.
-func (p *pulse) advances(id string, seq int64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s, known := p.order[id]
-	ok := !known || seq > s.last || s.anew && seq > s.behind && seq != s.last
-	if ok {
-		p.order[id] = sequence{last: seq}
-		return true
-	}
-	s.behind, s.anew = seq, true
-	p.order[id] = s
-	return false
-}
-
 func (p *pulse) forget(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.last, id)
 	delete(p.fresh, id)
-	delete(p.order, id)
+	delete(p.sequences, id)
 	delete(p.load, id)
+	delete(p.owed, id)
 }
 
 // since counts the amphorae heard after t.
@@ -150,8 +129,9 @@ func (p *pulse) keepOnly(inService map[string]bool, now time.Time, every time.Du
 	for id := range p.last {
 		if !inService[id] {
 			delete(p.last, id)
-			delete(p.order, id)
+			delete(p.sequences, id)
 			delete(p.load, id)
+			delete(p.owed, id)
 		}
 	}
 	maps.DeleteFunc(p.complaint, func(_ string, at time.Time) bool { return now.Sub(at) > every })
