@@ -124,6 +124,21 @@ func (r *rig) deleted() (lb string) {
 	return lb
 }
 
+// TestTotalsOutliveAmphorae: what an amphora that was replaced has counted stays part of the listener's totals when it is purged.
+func TestTotalsOutliveAmphorae(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, housekeeping.Config{})
+	lb := r.deleted()
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		return db.Update(ctx, tx, &db.LoadBalancer{ID: lb, ProvisioningStatus: db.Active}, "provisioning_status")
+	})
+	r.now = r.now.Add(8 * day)
+	r.keeper.Purge(t.Context())
+	if got := r.rows(); got["amphora"] != 0 || got["listener_statistics"] != 1 {
+		t.Errorf("got rows %v, want no amphora and its counters", got)
+	}
+}
+
 // rows counts what the tables hold of a load balancer and its amphorae.
 func (r *rig) rows() map[string]int {
 	r.t.Helper()

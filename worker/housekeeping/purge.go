@@ -53,9 +53,15 @@ func purge[M any](ctx context.Context, k *Keeper, kind string, age time.Duration
 	}
 }
 
+// removeAmphora removes an amphora's rows. What it counted of listeners that are still there is part of their totals, and goes with
+// them.
 func removeAmphora(ctx context.Context, tx *db.Tx, id string) error {
+	_, err := db.DeleteWhere[db.ListenerStatistics](ctx, tx, "amphora_id = ? AND listener_id NOT IN (SELECT id FROM listener)", id)
+	if err != nil {
+		return err
+	}
 	for _, remove := range []func(context.Context, *db.Tx, string, ...any) (int64, error){
-		db.DeleteWhere[db.AmphoraHealth], db.DeleteWhere[db.AmphoraMemberPort], db.DeleteWhere[db.ListenerStatistics],
+		db.DeleteWhere[db.AmphoraHealth], db.DeleteWhere[db.AmphoraMemberPort],
 	} {
 		if _, err := remove(ctx, tx, "amphora_id = ?", id); err != nil {
 			return err
