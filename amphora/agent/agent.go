@@ -49,8 +49,8 @@ func New(confPath string, log *slog.Logger) (*Agent, error) {
 	l := newLedger(conf.BasePath)
 	h := newHAProxy(conf, l, log)
 	return &Agent{
-		lvs:      newLVS(conf.BasePath),
 		confPath: confPath, log: log, conf: conf, ledger: l, haproxy: h,
+		lvs:      newLVS(conf.BasePath),
 		exporter: &exporter{haproxy: h, log: log},
 		versions: &versions{haproxy: conf.HAProxy},
 	}, nil

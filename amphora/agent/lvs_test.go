@@ -31,13 +31,13 @@ const (
 	udpPort     = 5300
 )
 
-// echo is a member that answers every datagram with a word.
-type echo struct {
+// udpEcho is a member that answers every datagram with a word.
+type udpEcho struct {
 	conn net.PacketConn
 	word string
 }
 
-func (r *rig) echo(word string) *echo {
+func (r *rig) udpEcho(word string) *udpEcho {
 	r.t.Helper()
 	conn, err := net.ListenPacket("udp", outside+":0")
 	if err != nil {
@@ -46,7 +46,7 @@ func (r *rig) echo(word string) *echo {
 	return r.answer(conn, word)
 }
 
-func (r *rig) answer(conn net.PacketConn, word string) *echo {
+func (r *rig) answer(conn net.PacketConn, word string) *udpEcho {
 	r.t.Cleanup(func() { _ = conn.Close() })
 	go func() {
 		buffer := make([]byte, 2048)
@@ -58,10 +58,10 @@ func (r *rig) answer(conn net.PacketConn, word string) *echo {
 			_, _ = conn.WriteTo([]byte(word), from)
 		}
 	}()
-	return &echo{conn, word}
+	return &udpEcho{conn, word}
 }
 
-func (e *echo) member() amphora.Member {
+func (e *udpEcho) member() amphora.Member {
 	return amphora.Member{
 		ID: e.word, Address: netip.MustParseAddr(outside), Port: e.conn.LocalAddr().(*net.UDPAddr).Port, Weight: 1, Enabled: true,
 	}
@@ -167,7 +167,7 @@ func TestUDPWithoutIPVS(t *testing.T) {
 	if err := r.plug(); err != nil {
 		t.Fatal(err)
 	}
-	err := r.driver.ApplyListener(t.Context(), r.target, udpListener, r.udpConfig(nil, r.echo("one").member()))
+	err := r.driver.ApplyListener(t.Context(), r.target, udpListener, r.udpConfig(nil, r.udpEcho("one").member()))
 	var refusal *amphora.AgentError
 	if !errors.As(err, &refusal) || refusal.Status != http.StatusConflict || !strings.Contains(refusal.Message, "the amphora's kernel has no IPVS") {
 		t.Errorf("got %v, want a 409 that says that there is no IPVS", err)
@@ -219,7 +219,7 @@ func TestUDP(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.driver.RemoveListener(context.Background(), r.target, udpListener) })
-	one, two := r.echo("one"), r.echo("two")
+	one, two := r.udpEcho("one"), r.udpEcho("two")
 	apply := func(cfg []byte) {
 		t.Helper()
 		if err := r.driver.ApplyListener(t.Context(), r.target, udpListener, cfg); err != nil {
@@ -334,7 +334,7 @@ func TestUDP(t *testing.T) {
 }
 
 // changeUnderTraffic adds a member and changes its weight again and again, while clients ask without a pause.
-func (r *rig) changeUnderTraffic(one, two *echo) {
+func (r *rig) changeUnderTraffic(one, two *udpEcho) {
 	r.t.Helper()
 	pid := r.keepalived()
 	ctx, cancel := context.WithCancel(r.t.Context())
@@ -408,7 +408,7 @@ func (r *rig) killKeepalived() {
 }
 
 // tellPartner has the amphora be one of two: what VRRP asks says whether keepalived runs.
-func (r *rig) tellPartner(apply func([]byte), one *echo) {
+func (r *rig) tellPartner(apply func([]byte), one *udpEcho) {
 	r.t.Helper()
 	text, err := os.ReadFile(filepath.Join(r.dir, "agent.conf"))
 	if err != nil {
@@ -611,7 +611,7 @@ func TestUDPOverIPv6(t *testing.T) {
 		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip), AdditionalVIPs: []netip.Addr{netip.MustParseAddr(vip6)},
 		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "UDP", Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
 		Pools: []amphora.Pool{{
-			ID: udpPool, Protocol: "UDP", Enabled: true, Members: []amphora.Member{r.echo("four").member(), six},
+			ID: udpPool, Protocol: "UDP", Enabled: true, Members: []amphora.Member{r.udpEcho("four").member(), six},
 			Monitor: &amphora.Monitor{ID: "m", Type: "UDP-CONNECT", Enabled: true, Delay: 1, Timeout: 2, FallThreshold: 1},
 		}},
 	}, udpListener, keepalived.Options{BasePath: filepath.Join(r.dir, "octavia")})
