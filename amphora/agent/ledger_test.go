@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -280,6 +281,7 @@ func TestCountersAreExact(t *testing.T) {
 	k = c.join(t)
 	k.say(2468)
 	k.leave()
+	r.until("haproxy has counted it", func() bool { return r.talking() == 0 }) // it does so when a connection has ended
 	r.stop()
 	master := r.master()
 	if err := syscall.Kill(master, syscall.SIGTERM); err != nil {
@@ -294,6 +296,25 @@ func TestCountersAreExact(t *testing.T) {
 	if s.lost != 0 {
 		t.Errorf("%d heartbeats have numbers that are not newer: controllers drop them", s.lost)
 	}
+}
+
+// talking is how many connections clients have, as the serving worker knows.
+func (r *rig) talking() int {
+	out, err := r.tryHAProxy("show stat")
+	if err != nil {
+		return -1
+	}
+	n := 0
+	for line := range strings.Lines(out) {
+		if f := strings.Split(line, ","); len(f) > 4 && f[1] == "FRONTEND" {
+			now, err := strconv.Atoi(f[4])
+			if err != nil {
+				return -1
+			}
+			n += now
+		}
+	}
+	return n
 }
 
 // workersThere counts haproxy's workers, old ones too.
