@@ -5,6 +5,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/listeners"
 )
 
 // TestUpstreamAgent drives the agent of Debian's python3-octavia, which has nothing beyond API 1.0, through the life of a load balancer.
@@ -14,19 +17,38 @@ func TestUpstreamAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLab(t, labOptions{instances: true, agent: image, conf: quickHealth})
+	l := newLab(t, labOptions{instances: true, agent: image, conf: quickHealth + quickRotation})
 	l.serve()
 	l.showConsoles()
 	s := l.begin()
 	s.isWatched()
 	s.isCounted()
+	s.isConfiguredAnew()
+	s.isRotated()
 	s.memberChanges()
 	s.policyDecides()
 	s.terminates()
+	s.refusesOne()
 	s.speaksPlainly(9) // from listener to TLS listener, what needs no haproxy.cfg aside
 	s.amphoraDies()
 	s.speaksPlainly(1)
 	s.end()
+}
+
+// refusesOne has haproxy refuse a listener, whose key is too short: it is in ERROR, its sibling serves, and goes on when it is gone.
+func (s *story) refusesOne() {
+	s.t.Helper()
+	weak := s.tlsLab.listener(8443, s.actor.pool, listeners.CreateOpts{DefaultTlsContainerRef: s.store(weakBundle(s.t))})
+	within(s.t, 30*time.Second, "the listener is in ERROR", func() bool {
+		l, err := listeners.Get(s.t.Context(), s.tenant, weak).Extract()
+		return err == nil && l.ProvisioningStatus == "ERROR"
+	})
+	s.site.active()
+	s.site.addMember()
+	if err := listeners.Delete(s.t.Context(), s.tenant, weak).ExtractErr(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.settle()
 }
 
 // api10 are the requests that API 1.0 has, as far as drivers use them.

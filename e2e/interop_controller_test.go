@@ -20,13 +20,19 @@ import (
 // TestUpstreamController has the API, worker and health manager of Debian's packages drive our agent through the life of a load
 // balancer. They find the sandbox as they would find any OpenStack.
 func TestUpstreamController(t *testing.T) {
-	installed(t, filepath.Join(rabbitmq, "rabbitmq-server"), "octavia-db-manage", "octavia-api", "octavia-worker", "octavia-health-manager")
+	installed(t, filepath.Join(rabbitmq, "rabbitmq-server"), "octavia-db-manage", "octavia-api", "octavia-worker", "octavia-health-manager", "octavia-housekeeping")
 	l := newLab(t, labOptions{instances: true})
 	l.showConsoles()
-	l.serveUpstream()
+	conf := l.serveUpstream()
 	s := l.begin()
 	s.isWatched()
 	s.isCounted()
+	s.isConfiguredAnew()
+	housekeeping := l.startPython("octavia-housekeeping", conf)
+	s.isRotated()
+	if err := housekeeping.Stop(); err != nil {
+		t.Fatal(err)
+	}
 	s.memberChanges()
 	s.policyDecides()
 	s.terminates()
@@ -40,19 +46,19 @@ const rabbitmq = "/usr/lib/rabbitmq/bin"
 // pythonPatience bounds the start of a Python service on a busy machine.
 const pythonPatience = 3 * time.Minute
 
-// serveUpstream starts upstream's services in the place of ours, and logs the tenant in.
-func (l *lab) serveUpstream() {
+// serveUpstream starts upstream's services in the place of ours, logs the tenant in, and returns the path of their octavia.conf.
+func (l *lab) serveUpstream() (conf string) {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), pythonPatience)
 	defer cancel()
 	rabbit := l.startRabbit(ctx)
-	conf := l.upstreamConf(rabbit.address)
+	conf = l.upstreamConf(rabbit.address)
 	if out, err := exec.CommandContext(ctx, "octavia-db-manage", "--config-file", conf, "upgrade", "head").CombinedOutput(); err != nil {
 		l.t.Fatalf("create tables: %v: %s", err, out)
 	}
-	l.startPython(ctx, "octavia-worker", conf)
-	l.startPython(ctx, "octavia-health-manager", conf)
-	api := l.startPython(ctx, "octavia-api", conf)
+	l.startPython("octavia-worker", conf)
+	l.startPython("octavia-health-manager", conf)
+	api := l.startPython("octavia-api", conf)
 	if err := rabbit.consumed(ctx, "octavia_provisioning_v2"); err != nil {
 		l.t.Fatal(err)
 	}
@@ -66,6 +72,7 @@ func (l *lab) serveUpstream() {
 		l.t.Fatal(err)
 	}
 	l.tenant = l.login(l.sandbox.Settings().Tenant)
+	return conf
 }
 
 func freePort(t *testing.T) string {
@@ -97,7 +104,7 @@ workers = 1
 [health_manager]
 health_update_threads = 1
 stats_update_threads = 1
-`+quickHealth, rabbit, host, port, dbtest.Empty(l.t, dbtest.MariaDB), dir)
+`+quickHealth+quickRotation, rabbit, host, port, dbtest.Empty(l.t, dbtest.MariaDB), dir)
 	path := filepath.Join(dir, "octavia.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		l.t.Fatal(err)
@@ -106,7 +113,7 @@ stats_update_threads = 1
 }
 
 // startPython starts one of upstream's services, which ends with the test.
-func (l *lab) startPython(ctx context.Context, program, conf string) *dbserver.Process {
+func (l *lab) startPython(program, conf string) *dbserver.Process {
 	l.t.Helper()
 	cmd := exec.Command(program, "--config-file", conf)
 	return l.startServer(cmd, program, syscall.SIGKILL)

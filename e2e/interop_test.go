@@ -6,14 +6,18 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/amphorae"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/l7policies"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/listeners"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/loadbalancers"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/monitors"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/pools"
+	"github.com/gophercloud/gophercloud/v2/pagination"
 )
 
 // must is for what has to succeed before a test can go on: must(t)(f()).
@@ -30,6 +34,42 @@ func must[T any](t *testing.T) func(T, error) T {
 
 // quickHealth is in octavia.conf for amphorae that die: some missing heartbeats are enough.
 const quickHealth = "[health_manager]\nheartbeat_timeout = 8\nhealth_check_interval = 1\n"
+
+// quickRotation is in octavia.conf for certificates of amphorae that are old when they are new.
+const quickRotation = "[certificates]\ncert_validity_time = 864000\n[house_keeping]\ncert_interval = 5\n"
+
+// isConfiguredAnew has an administrator send the agent its configuration.
+func (s *story) isConfiguredAnew() {
+	s.t.Helper()
+	admin := s.login(s.sandbox.Settings().Admin)
+	page := must[pagination.Page](s.t)(amphorae.List(admin, amphorae.ListOpts{LoadbalancerID: s.actor.lb}).AllPages(s.t.Context()))
+	found := must[[]amphorae.Amphora](s.t)(amphorae.ExtractAmphorae(page))
+	s.site.inAmphora("echo '# not from the controller' >>/etc/octavia/amphora-agent.conf")
+	resp, err := admin.Put(s.t.Context(), admin.ServiceURL("octavia", "amphorae", found[0].ID, "config"), nil, nil, &gophercloud.RequestOpts{OkCodes: []int{http.StatusAccepted}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	within(s.t, 60*time.Second, "the agent has its configuration", func() bool {
+		text, err := s.sandbox.Exec(s.t.Context(), s.site.amphora(), "cat", "/etc/octavia/amphora-agent.conf")
+		return err == nil && strings.Contains(string(text), found[0].ID) && !strings.Contains(string(text), "not from the controller")
+	})
+	s.settle()
+}
+
+// isRotated waits until housekeeping has given the agent another certificate.
+func (s *story) isRotated() {
+	s.t.Helper()
+	sum := func() (string, error) {
+		out, err := s.sandbox.Exec(s.t.Context(), s.site.amphora(), "sha256sum", "/etc/octavia/certs/server.pem")
+		return string(out), err
+	}
+	old := must[string](s.t)(sum())
+	within(s.t, 60*time.Second, "the agent has another certificate", func() bool {
+		now, err := sum()
+		return err == nil && now != old
+	})
+}
 
 // amphoraDies crashes the amphora. Its heartbeats are missed, another takes its place, and has all that the first had.
 func (s *story) amphoraDies() {
