@@ -58,27 +58,34 @@ frontend L9
 // patient waits as long as Prometheus does.
 var patient = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 
+// scraped is what Prometheus gets; families are nil unless the status is 200.
+type scraped struct {
+	status   int // 0: no answer
+	header   http.Header
+	text     string
+	families map[string]*dto.MetricFamily
+}
+
 // scrape asks as Prometheus does, with its parser.
-func scrape(t *testing.T) (families map[string]*dto.MetricFamily, text []byte, resp *http.Response) {
+func scrape(t *testing.T) (got scraped) {
 	t.Helper()
 	resp, err := patient.Get("http://" + vip + ":9999/metrics")
 	if err != nil {
-		return nil, nil, nil
+		return got
 	}
 	defer resp.Body.Close()
-	text, err = io.ReadAll(resp.Body)
+	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, text, resp
+	got = scraped{status: resp.StatusCode, header: resp.Header, text: string(text)}
+	if resp.StatusCode == http.StatusOK {
+		parser := expfmt.NewTextParser(model.LegacyValidation)
+		if got.families, err = parser.TextToMetricFamilies(bytes.NewReader(text)); err != nil {
+			t.Errorf("%v in %s", err, text)
+		}
 	}
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err = parser.TextToMetricFamilies(bytes.NewReader(text))
-	if err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
-	return families, text, resp
+	return got
 }
 
 // shape is everything of metrics but their values, as haproxy 2.6 has them.
@@ -112,13 +119,14 @@ func TestMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	families, text, resp := scrape(t)
+	got := scrape(t)
+	families := got.families
 	if families == nil {
-		t.Fatalf("got %v %s", resp, text)
+		t.Fatalf("got %d %s", got.status, got.text)
 	}
 	for name, want := range map[string]string{"Content-Type": "text/plain; version=0.0.4", "Cache-Control": "no-cache"} {
-		if got := resp.Header.Get(name); got != want {
-			t.Errorf("got %s %q, want %q", name, got, want)
+		if value := got.header.Get(name); value != want {
+			t.Errorf("got %s %q, want %q", name, value, want)
 		}
 	}
 	golden := filepath.Join("testdata", "metrics.txt")
@@ -134,8 +142,8 @@ func TestMetrics(t *testing.T) {
 	if diff := cmp.Diff(string(want), shape(families)); diff != "" {
 		t.Error(diff)
 	}
-	if !strings.HasPrefix(string(text), "# HELP octavia_loadbalancer_cpu Load balancer CPU utilization (percentage).\n# TYPE octavia_loadbalancer_cpu gauge\noctavia_loadbalancer_cpu ") {
-		t.Errorf("got %.200s", text)
+	if !strings.HasPrefix(got.text, "# HELP octavia_loadbalancer_cpu Load balancer CPU utilization (percentage).\n# TYPE octavia_loadbalancer_cpu gauge\noctavia_loadbalancer_cpu ") {
+		t.Errorf("got %.200s", got.text)
 	}
 	for name, want := range map[string]float64{"octavia_listener_http_requests_total": 7, "octavia_pool_http_requests_total": 7, "octavia_member_sessions_total": 7} {
 		if got := families[name].GetMetric()[0].GetCounter().GetValue(); got != want {
@@ -157,15 +165,12 @@ func TestMetricsComeAndGo(t *testing.T) {
 		t.Error("metrics are served without a PROMETHEUS listener")
 	}
 	r.apply(r.observed(true, member))
-	if families, text, _ := scrape(t); families == nil {
-		t.Errorf("got %s at once", text)
+	if got := scrape(t); got.families == nil {
+		t.Errorf("got %d %s at once", got.status, got.text)
 	}
 	r.stop()
 	during := make(chan bool)
-	go func() {
-		families, _, _ := scrape(t)
-		during <- families != nil
-	}()
+	go func() { during <- scrape(t).families != nil }()
 	r.run()
 	if !<-during {
 		t.Error("got no metrics while the agent was started anew: haproxy should have tried again")
@@ -176,13 +181,13 @@ func TestMetricsComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.until("haproxy is another", func() bool { return r.servesAnew(worker, "one") })
-	r.until("its metrics are there", func() bool { families, _, _ := scrape(t); return families != nil })
+	r.until("its metrics are there", func() bool { return scrape(t).families != nil })
 
 	// The way there, but nothing at its end.
 	broken := strings.ReplaceAll(string(r.observed(true, member)), "use-service prometheus-exporter if { path /metrics }", "deny")
 	r.apply([]byte(broken))
-	if _, _, resp := scrape(t); resp == nil || resp.StatusCode != http.StatusBadGateway {
-		t.Errorf("got %v from a source that refuses", resp)
+	if got := scrape(t); got.status != http.StatusBadGateway {
+		t.Errorf("got %d %s from a source that refuses", got.status, got.text)
 	}
 	r.apply(r.observed(false, member))
 	r.until("nothing is served any more", func() bool { return !listens() })
