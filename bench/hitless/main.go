@@ -20,10 +20,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
+	"github.com/ottavino/ottavino/internal/amphoralab"
 	"github.com/ottavino/ottavino/internal/churn"
 	"github.com/ottavino/ottavino/sandbox/world"
 )
@@ -56,15 +58,11 @@ type result struct {
 }
 
 func run(ctx context.Context, bin string, seed uint64, out io.Writer) error {
-	agent, err := filepath.Abs(filepath.Join(bin, "amphora-agent"))
+	l, err := newLab(ctx, filepath.Join(bin, "amphora-agent"))
 	if err != nil {
 		return err
 	}
-	l, err := newLab(ctx, agent)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+	defer l.Close()
 	var results []result
 	for _, way := range []struct {
 		name  string
@@ -97,7 +95,7 @@ func (l *lab) measure(ctx context.Context, begin func(context.Context) (amphora,
 	if err := play.Prepare(ctx, a); err != nil {
 		return r, err
 	}
-	clients := churn.Start(ctx, vip, false)
+	clients := churn.Start(ctx, amphoralab.VIP, false)
 	r.took, err = play.Run(ctx, a)
 	r.notes, r.workers = clients.Stop(), a.workers()
 	return r, err
@@ -143,4 +141,18 @@ func median(d []time.Duration) time.Duration {
 
 func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+}
+
+// childrenOf counts the children of the process that a pid file names.
+func childrenOf(pidFile string) int {
+	pid, err := os.ReadFile(pidFile)
+	if err != nil {
+		return 0
+	}
+	p := strings.TrimSpace(string(pid))
+	text, err := os.ReadFile("/proc/" + p + "/task/" + p + "/children")
+	if err != nil {
+		return 0
+	}
+	return len(strings.Fields(string(text)))
 }

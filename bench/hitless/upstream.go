@@ -14,20 +14,21 @@ import (
 	"time"
 
 	"github.com/ottavino/ottavino/amphora/haproxy"
+	"github.com/ottavino/ottavino/internal/amphoralab"
 )
 
 // upstream makes the steps of upstream's agent, with its options.
 type upstream struct {
-	lab    *lab
+	lab    *amphoralab.Lab
 	cmd    *exec.Cmd
 	notify *net.UnixConn // where haproxy tells systemd that it is ready
 }
 
 func (l *lab) upstream(context.Context) (amphora, error) {
-	u := &upstream{lab: l}
+	u := &upstream{lab: l.Lab}
 	err := errors.Join(
-		os.MkdirAll(filepath.Join(l.base(), lbID), 0o755),
-		os.MkdirAll(filepath.Join(l.certs(), lbID), 0o755),
+		os.MkdirAll(filepath.Join(l.Base(), amphoralab.LoadBalancerID), 0o755),
+		os.MkdirAll(filepath.Join(l.Certs(), amphoralab.LoadBalancerID), 0o755),
 		// The limit of descriptors is what systemd would raise.
 		os.WriteFile(u.group(), []byte("global\n    group nogroup\n    no strict-limits\n"), 0o644),
 	)
@@ -54,9 +55,11 @@ func (u *upstream) ready() error {
 	}
 }
 
-func (u *upstream) path(name string) string { return filepath.Join(u.lab.base(), lbID, name) }
+func (u *upstream) path(name string) string {
+	return filepath.Join(u.lab.Base(), amphoralab.LoadBalancerID, name)
+}
 func (u *upstream) group() string {
-	return filepath.Join(u.lab.base(), "haproxy-default-user-group.conf")
+	return filepath.Join(u.lab.Base(), "haproxy-default-user-group.conf")
 }
 
 func (u *upstream) Apply(ctx context.Context, cfg []byte) error {
@@ -64,8 +67,8 @@ func (u *upstream) Apply(ctx context.Context, cfg []byte) error {
 	if err := os.WriteFile(candidate, cfg, 0o600); err != nil {
 		return err
 	}
-	peer := haproxy.PeerName(amphoraID)
-	if err := command(ctx, "haproxy", "-c", "-L", peer, "-f", candidate, "-f", u.group()); err != nil {
+	peer := haproxy.PeerName(amphoralab.AmphoraID)
+	if err := amphoralab.Command(ctx, "haproxy", "-c", "-L", peer, "-f", candidate, "-f", u.group()); err != nil {
 		return err
 	}
 	if err := os.Rename(candidate, u.path("haproxy.cfg")); err != nil {
@@ -82,7 +85,7 @@ func (u *upstream) Apply(ctx context.Context, cfg []byte) error {
 		return err
 	}
 	// ExecReload of the unit: test again, then signal.
-	if err := command(ctx, "haproxy", "-c", "-q", "-L", peer, "-f", u.path("haproxy.cfg"), "-f", u.group()); err != nil {
+	if err := amphoralab.Command(ctx, "haproxy", "-c", "-q", "-L", peer, "-f", u.path("haproxy.cfg"), "-f", u.group()); err != nil {
 		return err
 	}
 	if err := u.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
@@ -92,8 +95,8 @@ func (u *upstream) Apply(ctx context.Context, cfg []byte) error {
 }
 
 func (u *upstream) start(ctx context.Context, peer string) error {
-	u.cmd = exec.CommandContext(ctx, "ip", "netns", "exec", namespace, "haproxy", "-Ws",
-		"-f", u.path("haproxy.cfg"), "-f", u.group(), "-p", u.path(lbID+".pid"), "-L", peer)
+	u.cmd = exec.CommandContext(ctx, "ip", "netns", "exec", amphoralab.Namespace, "haproxy", "-Ws",
+		"-f", u.path("haproxy.cfg"), "-f", u.group(), "-p", u.path(amphoralab.LoadBalancerID+".pid"), "-L", peer)
 	u.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+u.path("notify"))
 	u.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := u.cmd.Start(); err != nil {
@@ -104,7 +107,7 @@ func (u *upstream) start(ctx context.Context, peer string) error {
 
 func (u *upstream) ask(ctx context.Context, command string) (string, error) {
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", filepath.Join(u.lab.base(), lbID+".sock"))
+	conn, err := d.DialContext(ctx, "unix", filepath.Join(u.lab.Base(), amphoralab.LoadBalancerID+".sock"))
 	if err != nil {
 		return "", err
 	}
@@ -115,12 +118,12 @@ func (u *upstream) ask(ctx context.Context, command string) (string, error) {
 }
 
 func (u *upstream) PutFile(_ context.Context, name string, content []byte) error {
-	return os.WriteFile(filepath.Join(u.lab.certs(), lbID, name), content, 0o600)
+	return os.WriteFile(filepath.Join(u.lab.Certs(), amphoralab.LoadBalancerID, name), content, 0o600)
 }
 
 func (u *upstream) RestartAgent(context.Context) error { return nil }
 
-func (u *upstream) workers() int { return childrenOf(u.path(lbID + ".pid")) }
+func (u *upstream) workers() int { return childrenOf(u.path(amphoralab.LoadBalancerID + ".pid")) }
 
 func (u *upstream) stop(context.Context) error {
 	_ = u.notify.Close()

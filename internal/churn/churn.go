@@ -202,7 +202,7 @@ func (s *stage) changePolicies() {
 
 // certificate renews the one of the listener with TLS: another file, as controllers name it by what is in it.
 func (s *stage) certificate(ctx context.Context) error {
-	bundle, name, err := selfSigned()
+	bundle, name, err := SelfSigned()
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,8 @@ func (s *stage) certificate(ctx context.Context) error {
 	return errors.Join(s.amphora.PutFile(ctx, name, bundle), s.amphora.PutFile(ctx, "L2.pem", []byte(list)), s.apply(ctx))
 }
 
-func selfSigned() (bundle []byte, name string, err error) {
+// SelfSigned makes a certificate and its key, in one file, as controllers name it.
+func SelfSigned() (bundle []byte, name string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, "", err

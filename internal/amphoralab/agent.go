@@ -1,4 +1,4 @@
-package main
+package amphoralab
 
 import (
 	"bytes"
@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	driver "github.com/ottavino/ottavino/amphora"
@@ -21,17 +20,17 @@ import (
 
 const port = 9443
 
-// ours is our agent, a process, and our driver.
-type ours struct {
-	lab    *lab
+// Agent is our agent, a process, and our driver.
+type Agent struct {
+	lab    *Lab
 	driver *driver.Driver
 	target driver.Target
 	http   *http.Client
 	cmd    *exec.Cmd
 }
 
-// ours starts the agent and plugs the VIP.
-func (l *lab) ours(ctx context.Context) (amphora, error) {
+// StartAgent starts the agent and plugs the VIP.
+func (l *Lab) StartAgent(ctx context.Context) (*Agent, error) {
 	client, roots, err := l.certificates()
 	if err != nil {
 		return nil, err
@@ -46,33 +45,33 @@ agent_server_ca = %[1]s/client_ca.pem
 agent_server_cert = %[1]s/server.pem
 agent_server_network_dir = %[1]s/interfaces
 amphora_id = %[3]s
-`, l.dir, port, amphoraID)
+`, l.dir, port, AmphoraID)
 	if err := os.WriteFile(filepath.Join(l.dir, "agent.conf"), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	o := &ours{
-		lab: l, target: driver.Target{AmphoraID: amphoraID, Address: netip.MustParseAddr("127.0.0.1")},
+	a := &Agent{
+		lab: l, target: driver.Target{AmphoraID: AmphoraID, Address: netip.MustParseAddr("127.0.0.1")},
 		driver: driver.NewDriver(driver.DriverConfig{
 			Port:     port,
 			Client:   func() (tls.Certificate, error) { return client, nil },
 			ServerCA: func() (*x509.CertPool, error) { return roots, nil },
 		}),
 		http: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
-			ServerName: amphoraID, RootCAs: roots, Certificates: []tls.Certificate{client}, MinVersion: tls.VersionTLS12,
+			ServerName: AmphoraID, RootCAs: roots, Certificates: []tls.Certificate{client}, MinVersion: tls.VersionTLS12,
 		}}},
 	}
-	if err := o.start(ctx); err != nil {
+	if err := a.start(ctx); err != nil {
 		return nil, err
 	}
-	gateway := outside
-	err = o.driver.PlugVIP(ctx, o.target, netip.MustParseAddr(vip), driver.VIPPlug{
+	gateway := Outside
+	err = a.driver.PlugVIP(ctx, a.target, netip.MustParseAddr(VIP), driver.VIPPlug{
 		SubnetCIDR: "10.10.10.0/24", Gateway: &gateway, MAC: nicMAC, VRRPIP: "10.10.10.101", HostRoutes: []driver.HostRoute{},
 	})
-	return o, err
+	return a, err
 }
 
 // certificates makes the two CAs of an installation, and what both ends have of them.
-func (l *lab) certificates() (client tls.Certificate, roots *x509.CertPool, err error) {
+func (l *Lab) certificates() (client tls.Certificate, roots *x509.CertPool, err error) {
 	now := time.Now()
 	issue := func(name string) (ca certs.Issued, loaded *certs.CA, err error) {
 		if ca, err = certs.NewCA(name, now, time.Hour); err != nil {
@@ -89,7 +88,7 @@ func (l *lab) certificates() (client tls.Certificate, roots *x509.CertPool, err 
 	if err != nil {
 		return client, nil, err
 	}
-	server, err := servers.Server(amphoraID, now, time.Hour)
+	server, err := servers.Server(AmphoraID, now, time.Hour)
 	if err != nil {
 		return client, nil, err
 	}
@@ -108,25 +107,27 @@ func (l *lab) certificates() (client tls.Certificate, roots *x509.CertPool, err 
 	return client, roots, err
 }
 
-func (o *ours) start(ctx context.Context) error {
-	o.cmd = exec.CommandContext(ctx, o.lab.agent, "--config-file", filepath.Join(o.lab.dir, "agent.conf"))
-	if err := o.cmd.Start(); err != nil {
+func (a *Agent) start(ctx context.Context) error {
+	a.cmd = exec.CommandContext(ctx, a.lab.program, "--config-file", filepath.Join(a.lab.dir, "agent.conf"))
+	if err := a.cmd.Start(); err != nil {
 		return err
 	}
-	return until(ctx, "the agent answers", func() bool { _, err := o.driver.Info(ctx, o.target); return err == nil })
+	return Until(ctx, "the agent answers", func() bool { _, err := a.driver.Info(ctx, a.target); return err == nil })
 }
 
-func (o *ours) Apply(ctx context.Context, cfg []byte) error {
-	return o.driver.Apply(ctx, o.target, lbID, cfg)
+// Apply has haproxy run a configuration.
+func (a *Agent) Apply(ctx context.Context, cfg []byte) error {
+	return a.driver.Apply(ctx, a.target, LoadBalancerID, cfg)
 }
 
-func (o *ours) PutFile(ctx context.Context, name string, content []byte) error {
-	url := fmt.Sprintf("https://127.0.0.1:%d/1.0/loadbalancer/%s/certificates/%s", port, lbID, name)
+// PutFile stores a file beside the certificates.
+func (a *Agent) PutFile(ctx context.Context, name string, content []byte) error {
+	url := fmt.Sprintf("https://127.0.0.1:%d/1.0/loadbalancer/%s/certificates/%s", port, LoadBalancerID, name)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(content))
 	if err != nil {
 		return err
 	}
-	resp, err := o.http.Do(req)
+	resp, err := a.http.Do(req)
 	if err != nil {
 		return err
 	}
@@ -137,34 +138,20 @@ func (o *ours) PutFile(ctx context.Context, name string, content []byte) error {
 	return nil
 }
 
-func (o *ours) RestartAgent(ctx context.Context) error {
-	_ = o.cmd.Process.Kill()
-	_ = o.cmd.Wait()
-	o.driver.Close()
-	o.http.CloseIdleConnections()
-	return o.start(ctx)
+// RestartAgent ends the agent by SIGKILL and returns when another one answers.
+func (a *Agent) RestartAgent(ctx context.Context) error {
+	_ = a.cmd.Process.Kill()
+	_ = a.cmd.Wait()
+	a.driver.Close()
+	a.http.CloseIdleConnections()
+	return a.start(ctx)
 }
 
-func (o *ours) workers() int { return childrenOf(filepath.Join(o.lab.base(), lbID, lbID+".pid")) }
-
-func (o *ours) stop(ctx context.Context) error {
-	err := o.driver.Remove(ctx, o.target, lbID)
-	o.driver.Close()
-	_ = o.cmd.Process.Kill()
-	_ = o.cmd.Wait()
+// Stop removes the load balancer and ends the agent.
+func (a *Agent) Stop(ctx context.Context) error {
+	err := a.driver.Remove(ctx, a.target, LoadBalancerID)
+	a.driver.Close()
+	_ = a.cmd.Process.Kill()
+	_ = a.cmd.Wait()
 	return err
-}
-
-// childrenOf counts the children of the process that a pid file names.
-func childrenOf(pidFile string) int {
-	pid, err := os.ReadFile(pidFile)
-	if err != nil {
-		return 0
-	}
-	p := strings.TrimSpace(string(pid))
-	text, err := os.ReadFile("/proc/" + p + "/task/" + p + "/children")
-	if err != nil {
-		return 0
-	}
-	return len(strings.Fields(string(text)))
 }
