@@ -11,10 +11,10 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 EXEC := $(if $(SUDO),-exec '$(SUDO)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-interop build demo test race lint fmt generate check bench bench-api bench-hitless image image-test clean
+.PHONY: help deps deps-interop build demo test race lint fmt generate check bench bench-api bench-hitless bench-dataplane image image-test clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install what build, tests and demo need from Debian, unless it is there
 	@hack/install-deps
@@ -59,6 +59,10 @@ bench-api: build ## Compare the API with Debian's octavia-api, which it installs
 bench-hitless: build ## Change a load balancer under load, our way and upstream's, and count what clients notice
 	$(GO) build -o bin/bench-hitless ./bench/hitless
 	$(SUDO) bin/bench-hitless -bin bin
+
+bench-dataplane: build ## Compare an amphora's haproxy with one that is configured by hand
+	$(GO) build -o bin/bench-dataplane ./bench/dataplane
+	$(SUDO) bin/bench-dataplane -bin bin
 
 image: build ## Build the amphora image bin/amphora.qcow2
 	@hack/install-deps image
