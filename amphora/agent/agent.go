@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -94,7 +93,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // prepareFiles makes what an image brings along, where it is missing.
 func (a *Agent) prepareFiles(conf Config) error {
 	for _, dir := range []string{conf.BasePath, conf.InterfaceDir} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := makeDir(dir, 0o755); err != nil {
 			return err
 		}
 	}
@@ -114,18 +113,6 @@ case "$HAPROXY_SERVER_ADDR" in
 *) exec ping -q -n -w 1 -c 1 "$HAPROXY_SERVER_ADDR" >/dev/null 2>&1 ;;
 esac
 `
-
-func ifAbsent(path string, mode os.FileMode, text string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if errors.Is(err, os.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
-}
 
 func (a *Agent) serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{

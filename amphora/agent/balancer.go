@@ -107,7 +107,7 @@ func (a *Agent) remove(r *http.Request, _ []byte) reply {
 	} else if a.lvs.has(id) {
 		return a.removeUDPListener(r.Context(), id)
 	}
-	_ = os.RemoveAll(filepath.Join(a.config().CertDir, id))
+	_ = removeAll(filepath.Join(a.config().CertDir, id))
 	return ok(http.StatusOK)
 }
 
@@ -154,7 +154,7 @@ func (a *Agent) putCertificate(r *http.Request, body []byte) reply {
 	if err := ensureCertDir(a.config().CertDir); err != nil {
 		return refused(http.StatusInternalServerError, err.Error())
 	}
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), replaceFile(path, body, 0o600)); err != nil {
+	if err := errors.Join(makeDir(filepath.Dir(path), 0o700), replaceFile(path, body, 0o600)); err != nil {
 		return refused(http.StatusInternalServerError, err.Error())
 	}
 	rep := ok(http.StatusOK)
@@ -205,21 +205,4 @@ func (a *Agent) putAgentConfig(_ *http.Request, body []byte) reply {
 	defer a.mu.Unlock()
 	a.conf = conf
 	return ok(http.StatusAccepted)
-}
-
-// replaceFile writes beside and renames, so that nobody ever reads half a file.
-func replaceFile(path string, content []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }

@@ -96,7 +96,7 @@ func (e *invalidConfig) Error() string { return "haproxy refuses the configurati
 // install checks a configuration and stores it; nothing is restarted.
 func (h *haproxy) install(ctx context.Context, id string, cfg []byte) (output string, err error) {
 	ctx = context.WithoutCancel(ctx)
-	if err := os.MkdirAll(h.dir(id), 0o755); err != nil {
+	if err := makeDir(h.dir(id), 0o755); err != nil {
 		return "", err
 	}
 	if err := h.writeOwn(ctx, id); err != nil {
@@ -116,7 +116,7 @@ func (h *haproxy) install(ctx context.Context, id string, cfg []byte) (output st
 	if err != nil {
 		return output, err
 	}
-	return output, os.Rename(candidate, h.configFile(id))
+	return output, renameFile(candidate, h.configFile(id))
 }
 
 // check writes a configuration to a file and asks haproxy whether it is valid.
@@ -182,7 +182,7 @@ func (h *haproxy) remove(ctx context.Context, id string) error {
 	}
 	h.forget(id)
 	_ = errors.Join(os.Remove(h.socket(id)), os.Remove(h.adminSocket(id)), os.Remove(h.masterSocket(id)))
-	return os.RemoveAll(h.dir(id))
+	return removeAll(h.dir(id))
 }
 
 // patience bounds how long haproxy may take for what it is told.

@@ -17,7 +17,7 @@ var errNotInMemory = errors.New("private keys are kept in memory only, and that 
 // ensureCertDir has the directory of certificates in memory: private keys never reach a disk. Upstream's image brings a RAM
 // disk along; where there is none, a tmpfs is mounted over the directory.
 func ensureCertDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir, 0o700); err != nil {
 		return err
 	}
 	ok, err := inMemory(dir)
