@@ -387,9 +387,15 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/1.0/listeners", "", 200, `[]`},
 		{"GET", "/1.0/nowhere", "", 404, `"http_code":404`},
 		{"POST", "/1.0/info", "", 405, `"http_code":405`},
+		{"GET", "/1.0/listeners/", "", 404, `"http_code":404`},
+		{"GET", "/1.0/../1.0/info", "", 404, `"http_code":404`},
+		{"GET", "/1.0//info", "", 404, `"http_code":404`},
+		{"PUT", "/1.0/loadbalancer/../start", "", 404, `"http_code":404`},
+		{"PUT", "/1.0/loadbalancer/%2e%2e/start", "", 400, `not an id: ..`},
+		{"DELETE", "/1.0/listeners/%2e%2e", "", 400, `not an id: ..`},
 		{"GET", "/1.0/loadbalancer/" + lbID + "/haproxy", "", 404, `"message":"Loadbalancer Not Found"`},
 		{"PUT", "/1.0/loadbalancer/" + lbID + "/start", "", 404, `No loadbalancer with UUID`},
-		{"PUT", "/1.0/loadbalancer/" + lbID + "/explode", "", 400, `Unknown action: explode`},
+		{"PUT", "/1.0/loadbalancer/" + lbID + "/Explode", "", 400, `Unknown action: explode`},
 		{"PUT", "/1.0/loadbalancer/" + amphoraID + "/" + lbID + "/haproxy", "nonsense\n", 400, `"message":"Invalid request"`},
 		{"PUT", "/1.0/loadbalancer/" + amphoraID + "/..%2f..%2fetc/haproxy", "x", 400, `not an id`},
 		{"DELETE", "/1.0/listeners/" + lbID, "", 200, `"message":"OK"`},
@@ -476,5 +482,39 @@ func TestCertificateRotates(t *testing.T) {
 	r.roots.AppendCertsFromPEM(ca.CertPEM)
 	if _, err := r.driver.Info(t.Context(), r.target); err != nil {
 		t.Errorf("with the new CA: %v", err)
+	}
+}
+
+// TestConfigIsMutable: where heartbeats go and how they are signed changes at once; where files are does not.
+func TestConfigIsMutable(t *testing.T) {
+	r := newRig(t)
+	elsewhere, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer elsewhere.Close()
+	text, err := os.ReadFile(filepath.Join(r.dir, "agent.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.NewReplacer(r.beats.LocalAddr().String(), elsewhere.LocalAddr().String(), "= "+beatKey, "= another",
+		r.dir+"/certs", r.dir+"/nowhere").Replace(string(text))
+	if status, body := r.raw("PUT", "/1.0/config", changed); status != http.StatusAccepted {
+		t.Fatal(status, body)
+	}
+	if err := elsewhere.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buffer := make([]byte, 65536)
+	n, _, err := elsewhere.ReadFrom(buffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := heartbeat.Decode(buffer[:n], []byte("another")); err != nil || m.ID != amphoraID {
+		t.Errorf("got a heartbeat of %q, %v", m.ID, err)
+	}
+	r.upload("x.pem", "pem")
+	if _, err := os.Stat(r.certPath("x.pem")); err != nil {
+		t.Error(err)
 	}
 }

@@ -63,7 +63,7 @@ func (a *Agent) putConfig(r *http.Request, body []byte) reply {
 func (a *Agent) act(r *http.Request, _ []byte) reply {
 	id, action := r.PathValue("lb"), strings.ToLower(r.PathValue("action"))
 	if !slices.Contains([]string{"start", "stop", "reload"}, action) {
-		return said(http.StatusBadRequest, "Invalid Request", "Unknown action: "+r.PathValue("action"))
+		return said(http.StatusBadRequest, "Invalid Request", "Unknown action: "+action)
 	}
 	if bad, is := badName(id); is {
 		return bad
@@ -192,7 +192,8 @@ func (a *Agent) putServerCertificate(_ *http.Request, body []byte) reply {
 	return ok(http.StatusAccepted)
 }
 
-// putAgentConfig takes a new amphora-agent.conf. Unlike upstream's agent it keeps the old one when the new one is unreadable.
+// putAgentConfig takes a new amphora-agent.conf. What upstream calls mutable has effect at once, the rest when the agent starts the
+// next time. Unlike upstream's agent it keeps the old file when the new one is unreadable.
 func (a *Agent) putAgentConfig(_ *http.Request, body []byte) reply {
 	conf, err := parseConfig(body)
 	if err == nil {
@@ -203,6 +204,7 @@ func (a *Agent) putAgentConfig(_ *http.Request, body []byte) reply {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.conf = conf
+	a.conf.Controllers, a.conf.HeartbeatInterval, a.conf.HeartbeatKey = conf.Controllers, conf.HeartbeatInterval, conf.HeartbeatKey
+	a.conf.Topology = conf.Topology
 	return ok(http.StatusAccepted)
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
+	"runtime/debug"
 )
 
 // reply is an answer: a JSON body, or plain text.
@@ -81,7 +83,9 @@ func (a *Agent) routes() http.Handler {
 		if r.URL.Path == "//" { // what upstream's driver may ask for
 			r.URL.Path = "/"
 		}
-		if _, pattern := mux.Handler(r); pattern != "" {
+		_, pattern := mux.Handler(r)
+		// The multiplexer would send who asks for /x/../y to /y; upstream's does not know such paths.
+		if escaped := r.URL.EscapedPath(); pattern != "" && path.Clean(escaped) == escaped {
 			mux.ServeHTTP(w, r)
 			return
 		}
@@ -95,7 +99,7 @@ func unknown(mux *http.ServeMux) handler {
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete} {
 			other := r.Clone(r.Context())
 			other.Method = method
-			if _, pattern := mux.Handler(other); pattern != "" {
+			if _, pattern := mux.Handler(other); pattern != "" && method != r.Method {
 				return refused(http.StatusMethodNotAllowed, "The method is not allowed for the requested URL.")
 			}
 		}
@@ -104,17 +108,7 @@ func unknown(mux *http.ServeMux) handler {
 }
 
 func (a *Agent) answer(w http.ResponseWriter, r *http.Request, h handler) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var rep reply
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		rep = refused(http.StatusRequestEntityTooLarge, "The data value transmitted exceeds the capacity limit.")
-	case err != nil:
-		rep = refused(http.StatusBadRequest, "The body cannot be read.")
-	default:
-		rep = h(r, body)
-	}
+	rep := a.replyTo(w, r, h)
 	a.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", rep.status)
 	if rep.etag != "" {
 		w.Header().Set("ETag", rep.etag)
@@ -132,6 +126,25 @@ func (a *Agent) answer(w http.ResponseWriter, r *http.Request, h handler) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(rep.status)
 	_, _ = w.Write(encoded)
+}
+
+// replyTo answers with statuses that controllers know: they take all others, 413 among them, for success.
+func (a *Agent) replyTo(w http.ResponseWriter, r *http.Request, h handler) (rep reply) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", cause, "stack", string(debug.Stack()))
+			rep = refused(http.StatusInternalServerError, "The server encountered an internal error and was unable to complete your request.")
+		}
+	}()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return refused(http.StatusBadRequest, "The data value transmitted exceeds the capacity limit.")
+	case err != nil:
+		return refused(http.StatusBadRequest, "The body cannot be read.")
+	}
+	return h(r, body)
 }
 
 func md5hex(b []byte) string {
