@@ -21,12 +21,17 @@ func (a *Agent) advertise(ctx context.Context, addresses []netip.Addr) {
 	defer closeHandle()
 	for _, ip := range addresses {
 		name := holder(h, ip)
-		if name == "" || !ip.Is4() {
+		if name == "" || ip.IsLoopback() {
 			continue
 		}
 		link, err := h.LinkByName(name)
 		if err == nil {
-			err = inNamespace(func() error { return gratuitousARP(link, ip) })
+			err = inNamespace(func() error {
+				if ip.Is4() {
+					return gratuitousARP(link, ip)
+				}
+				return unsolicitedNA(link, ip)
+			})
 		}
 		if err != nil {
 			a.log.WarnContext(ctx, "address not advertised", "address", ip, "error", err)

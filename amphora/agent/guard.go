@@ -100,6 +100,9 @@ func (g *guardian) tidy(ctx context.Context, ids []string) {
 	if err := g.agent.restoreNamespace(ctx, ids); err != nil {
 		g.agent.log.ErrorContext(ctx, "the namespace is not restored", "error", err)
 	}
+	if err := g.agent.replug(ctx); err != nil {
+		g.agent.log.ErrorContext(ctx, "an interface that came back is not plugged", "error", err)
+	}
 	for _, id := range ids {
 		g.agent.haproxy.retire(id)
 		g.agent.haproxy.trimWords(id)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ottavino/ottavino/amphora"
 )
 
 // interfaceFile is /etc/octavia/interfaces/<name>.json: what an interface shall have. The format is upstream's, whose
@@ -28,6 +30,8 @@ type interfaceFile struct {
 	Scripts   scripts          `json:"scripts"`
 	SRIOV     bool             `json:"is_sriov"`
 	MTU       int              `json:"mtu,omitempty"`
+	// AdditionalVIPs are as they were plugged: upstream's controllers do not repeat them with a change of the port.
+	AdditionalVIPs []amphora.AdditionalVIP `json:"additional_vips,omitempty"`
 }
 
 type interfaceAddr struct {
@@ -72,10 +76,8 @@ const (
 func (f interfaceFile) path(dir string) string { return filepath.Join(dir, f.Name+".json") }
 
 func (f interfaceFile) save(dir string) error {
-	for _, list := range []*[]interfaceRoute{&f.Routes} {
-		if *list == nil {
-			*list = []interfaceRoute{}
-		}
+	if f.Routes == nil {
+		f.Routes = []interfaceRoute{}
 	}
 	if f.Rules == nil {
 		f.Rules = []interfaceRule{}
@@ -105,12 +107,12 @@ func (f interfaceFile) up(h *netlink.Handle) error {
 	if err != nil {
 		return fmt.Errorf("interface %s: %w", f.Name, err)
 	}
-	if link.Attrs().Flags&net.FlagUp == 0 {
-		if f.MTU > 0 {
-			if err := h.LinkSetMTU(link, f.MTU); err != nil {
-				return fmt.Errorf("set MTU of %s: %w", f.Name, err)
-			}
+	if f.MTU > 0 && f.MTU != link.Attrs().MTU {
+		if err := h.LinkSetMTU(link, f.MTU); err != nil {
+			return fmt.Errorf("set MTU of %s: %w", f.Name, err)
 		}
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
 		if err := h.LinkSetUp(link); err != nil {
 			return fmt.Errorf("set %s up: %w", f.Name, err)
 		}
@@ -143,39 +145,6 @@ func (f interfaceFile) runScripts() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w: %s", s.Command, err, out)
 		}
-	}
-	return nil
-}
-
-func (f interfaceFile) syncAddresses(h *netlink.Handle, link netlink.Link) error {
-	have, err := h.AddrList(link, netlink.FAMILY_ALL)
-	if err != nil {
-		return fmt.Errorf("addresses of %s: %w", f.Name, err)
-	}
-	wanted := map[string]bool{}
-	for _, a := range f.Addresses {
-		ip, err := netip.ParseAddr(a.Address)
-		if err != nil {
-			continue // dhcp and ipv6auto are the kernel's and the image's business
-		}
-		ip = ip.Unmap()
-		wanted[netip.PrefixFrom(ip, a.PrefixLen).String()] = true
-		if a.Owned != nil && !*a.Owned {
-			continue
-		}
-		addr := &netlink.Addr{IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(a.PrefixLen, ip.BitLen())}}
-		if err := h.AddrAdd(link, addr); err != nil && !errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("add %s to %s: %w", a.Address, f.Name, err)
-		}
-	}
-	for _, a := range have {
-		ones, _ := a.Mask.Size()
-		ip, _ := netip.AddrFromSlice(a.IP)
-		ip = ip.Unmap()
-		if a.Flags&unix.IFA_F_PERMANENT == 0 || ip.IsLinkLocalUnicast() || wanted[netip.PrefixFrom(ip, ones).String()] {
-			continue
-		}
-		_ = h.AddrDel(link, &a)
 	}
 	return nil
 }
@@ -251,7 +220,7 @@ func addRoute(h *netlink.Handle, route *netlink.Route) {
 		if err := h.RouteAdd(route); !errors.Is(err, unix.EINVAL) {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond)
 	}
 }
 

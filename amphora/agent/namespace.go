@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"runtime"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -36,8 +39,33 @@ func ensureNamespace(ctx context.Context) error {
 	if err := h.LinkSetUp(lo); err != nil {
 		return fmt.Errorf("lo of the namespace: %w", err)
 	}
-	return inNamespace(tune)
+	return inNamespace(func() error {
+		err := tune()
+		applySysctls("/etc/sysctl.d") // whoever made the image knows better
+		return err
+	})
 }
+
+// applySysctls gives the namespace what the image's files say of networks. What is the whole machine's does not exist here.
+func applySysctls(dir string) {
+	files, _ := filepath.Glob(filepath.Join(dir, "*.conf")) // the pattern is good
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			key, value, ok := strings.Cut(line, "=")
+			key = strings.TrimSpace(key)
+			if ok && sysctlKey.MatchString(key) {
+				_ = sysctl(strings.ReplaceAll(key, ".", "/"), strings.TrimSpace(value))
+			}
+		}
+	}
+}
+
+// sysctlKey are those of networks, without names of interfaces.
+var sysctlKey = regexp.MustCompile(`^net\.[a-z0-9_.]+$`)
 
 // openNamespace returns a handle for interfaces in the namespace.
 func openNamespace() (h *netlink.Handle, closeHandle func(), err error) {

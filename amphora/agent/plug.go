@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -53,21 +54,24 @@ func (a *Agent) plugVIP(r *http.Request, body []byte) reply {
 // vipFile is the file of the interface that carries the VIPs.
 func vipFile(name, vip string, plug amphora.VIPPlug, topology string) (f interfaceFile, words []string, err error) {
 	standby := topology == "ACTIVE_STANDBY"
-	f = interfaceFile{Name: name, Type: "vip", MTU: plug.MTU, SRIOV: plug.SRIOV}
+	f = interfaceFile{Name: name, Type: "vip", MTU: plug.MTU, SRIOV: plug.SRIOV, AdditionalVIPs: plug.AdditionalVIPs}
 	all := append([]amphora.AdditionalVIP{{
 		SubnetCIDR: plug.SubnetCIDR, IPAddress: vip, Gateway: plug.Gateway, HostRoutes: plug.HostRoutes,
 	}}, plug.AdditionalVIPs...)
-	if err := f.addBase(plug); err != nil {
-		return f, nil, err
-	}
 	families := map[string]bool{}
 	for _, v := range all {
-		ip, subnet, err := parseVIP(v)
+		ip, _, err := parseVIP(v)
 		if err != nil {
 			return f, nil, fmt.Errorf("Invalid VIP: %w", err) //nolint:staticcheck // the API's words
 		}
 		families[family(ip)] = true
-		words = append(words, v.IPAddress)
+		words = append(words, ip.StringExpanded())
+	}
+	if err := f.addBase(plug, families); err != nil {
+		return f, nil, err
+	}
+	for _, v := range all {
+		ip, subnet, _ := parseVIP(v) // see above
 		f.addVIP(v, ip, subnet, standby)
 	}
 	f.masquerade(families)
@@ -84,6 +88,9 @@ func parseVIP(v amphora.AdditionalVIP) (ip netip.Addr, subnet netip.Prefix, err 
 	if subnet != subnet.Masked() {
 		return ip, subnet, fmt.Errorf("%s has host bits set", v.SubnetCIDR)
 	}
+	if subnet.Addr().Is4() != ip.Is4() {
+		return ip, subnet, fmt.Errorf("%s is not in %s", v.IPAddress, v.SubnetCIDR)
+	}
 	return ip, subnet, nil
 }
 
@@ -94,9 +101,15 @@ func family(ip netip.Addr) string {
 	return "ipv4"
 }
 
-func (f *interfaceFile) addBase(plug amphora.VIPPlug) error {
+// addBase gives the interface an address of the amphora's own.
+func (f *interfaceFile) addBase(plug amphora.VIPPlug, families map[string]bool) error {
 	if plug.VRRPIP == "" {
-		f.Addresses = append(f.Addresses, interfaceAddr{DHCP: true})
+		if families["ipv4"] {
+			f.Addresses = append(f.Addresses, interfaceAddr{DHCP: true})
+		}
+		if families["ipv6"] {
+			f.Addresses = append(f.Addresses, interfaceAddr{IPv6Auto: true})
+		}
 		return nil
 	}
 	ip, err := netip.ParseAddr(plug.VRRPIP)
@@ -105,36 +118,44 @@ func (f *interfaceFile) addBase(plug amphora.VIPPlug) error {
 	}
 	subnet, err := netip.ParsePrefix(plug.SubnetCIDR)
 	if err != nil {
-		return fmt.Errorf("Invalid VIP: %w", err) //nolint:staticcheck // the API's words
+		return fmt.Errorf("Invalid VRRP Address: %w", err) //nolint:staticcheck // the API's words
 	}
-	f.Addresses = append(f.Addresses, interfaceAddr{Address: ip.String(), PrefixLen: subnet.Bits()})
+	f.Addresses = append(f.Addresses, interfaceAddr{Address: ip.StringExpanded(), PrefixLen: subnet.Bits()})
 	return nil
 }
 
 // addVIP gives the interface a VIP, and replies from it routes of their own.
 func (f *interfaceFile) addVIP(v amphora.AdditionalVIP, ip netip.Addr, subnet netip.Prefix, standby bool) {
 	owned := !standby
-	f.Addresses = append(f.Addresses, interfaceAddr{Address: ip.String(), PrefixLen: ip.BitLen(), Owned: &owned})
-	everywhere := "0.0.0.0/0"
-	if ip.Is6() {
-		everywhere = "::/0"
+	f.Addresses = append(f.Addresses, interfaceAddr{Address: ip.StringExpanded(), PrefixLen: ip.BitLen(), Owned: &owned})
+	f.addGateway(v.Gateway, ip, standby)
+	dst := subnet.Addr().StringExpanded() + "/" + strconv.Itoa(subnet.Bits())
+	f.Routes = append(f.Routes, interfaceRoute{Dst: dst, Scope: "link"})
+	if !standby {
+		f.Routes = append(f.Routes, interfaceRoute{Dst: dst, Scope: "link", PrefSrc: ip.StringExpanded(), Table: vipTable})
+		f.Rules = append(f.Rules, interfaceRule{Src: ip.StringExpanded(), SrcLen: ip.BitLen(), Table: vipTable})
 	}
 	onlink := []string{"onlink"}
-	if v.Gateway != nil && *v.Gateway != "" {
-		f.Routes = append(f.Routes, interfaceRoute{Dst: everywhere, Gateway: *v.Gateway, Flags: onlink})
-		if !standby {
-			f.Routes = append(f.Routes, interfaceRoute{Dst: everywhere, Gateway: *v.Gateway, Flags: onlink, Table: vipTable})
-		}
-	}
-	f.Routes = append(f.Routes, interfaceRoute{Dst: subnet.String(), Scope: "link"})
-	if !standby {
-		f.Routes = append(f.Routes, interfaceRoute{Dst: subnet.String(), Scope: "link", PrefSrc: ip.String(), Table: vipTable})
-		f.Rules = append(f.Rules, interfaceRule{Src: ip.String(), SrcLen: ip.BitLen(), Table: vipTable})
-	}
 	for _, r := range v.HostRoutes {
 		f.Routes = append(f.Routes,
 			interfaceRoute{Dst: r.Destination, Gateway: r.NextHop, Flags: onlink},
 			interfaceRoute{Dst: r.Destination, Gateway: r.NextHop, Flags: onlink, Table: vipTable})
+	}
+}
+
+// addGateway adds default routes for an address.
+func (f *interfaceFile) addGateway(gateway *string, ip netip.Addr, standby bool) {
+	if gateway == nil || *gateway == "" {
+		return
+	}
+	everywhere := interfaceRoute{Dst: "0.0.0.0/0", Gateway: *gateway, Flags: []string{"onlink"}}
+	if ip.Is6() {
+		everywhere.Dst = "::/0"
+	}
+	f.Routes = append(f.Routes, everywhere)
+	if !standby {
+		everywhere.Table = vipTable
+		f.Routes = append(f.Routes, everywhere)
 	}
 }
 
@@ -171,18 +192,18 @@ func (a *Agent) plugNetwork(r *http.Request, body []byte) reply {
 			return said(http.StatusInternalServerError, "Error plugging network", err.Error())
 		}
 	}
-	f := memberFile(name, plug, addresses)
+	f, label := memberFile(name, plug, addresses), "network"
 	if known && plug.VIPNetInfo != nil {
-		if f, _, err = vipFile(name, plug.VIPNetInfo.VIP, plug.VIPNetInfo.VIPPlug, a.config().Topology); err != nil {
+		label = "vip"
+		if f, err = a.vipRefresh(name, plug, addresses); err != nil {
 			return said(http.StatusBadRequest, err.Error(), "")
 		}
-		f.Addresses = append(f.Addresses, memberFile(name, plug, addresses).Addresses...)
 	}
 	details := "Plugged on interface " + name
 	if known {
 		details = "Updated existing interface " + name
 		if err := a.refresh(r.Context(), f); err != nil {
-			return said(http.StatusInternalServerError, "Error plugging network", err.Error())
+			return said(http.StatusInternalServerError, "Error plugging "+label, err.Error())
 		}
 	} else if rep := a.plug(r.Context(), plug.MAC, f, "network"); rep != nil {
 		return *rep
@@ -267,7 +288,15 @@ func (a *Agent) raise(ctx context.Context, f interfaceFile) error {
 		return err
 	}
 	defer closeHandle()
+	if f.SRIOV {
+		if err := a.firewall().ensure(ctx); err != nil {
+			return err // before the first packet gets in
+		}
+	}
 	if err := f.up(h); err != nil {
+		return err
+	}
+	if err := a.dynamic(f); err != nil {
 		return err
 	}
 	return a.masqueradeServed(ctx)

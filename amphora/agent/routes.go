@@ -68,6 +68,7 @@ func (a *Agent) routes() http.Handler {
 		"POST /1.0/plug/network":                               a.plugNetwork,
 		"PUT /1.0/certificate":                                 a.putServerCertificate,
 		"PUT /1.0/config":                                      a.putAgentConfig,
+		"PUT /1.0/interface/{ip}/rules":                        a.putRules,
 	}
 	for pattern, h := range reads {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, h) })

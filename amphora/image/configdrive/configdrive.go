@@ -84,7 +84,7 @@ func (d *Drive) Apply(root string) error {
 	if err := system(root, meta, timezone); err != nil {
 		return err
 	}
-	unix.Sync() // before the marker, so that a machine that is reset now does not miss half of it for ever
+	unix.Sync()                                             // before the marker, so that a machine that is reset now does not miss half of it for ever
 	return write(root, marker, []byte(meta.UUID), fileMode) // last: what failed is done again
 }
 
