@@ -36,6 +36,7 @@ type Agent struct {
 	ledger   *ledger
 	haproxy  *haproxy
 	lvs      *lvs
+	vrrp     *vrrp
 	exporter *exporter
 	versions *versions
 }
@@ -46,11 +47,12 @@ func New(confPath string, log *slog.Logger) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := newLedger(conf.BasePath)
-	h := newHAProxy(conf, l, log)
+	l, services := newLedger(conf.BasePath), newServices(confPath)
+	h := newHAProxy(conf, services, l, log)
 	return &Agent{
 		confPath: confPath, log: log, conf: conf, ledger: l, haproxy: h,
 		lvs:      newLVS(conf.BasePath),
+		vrrp:     &vrrp{base: conf.BasePath, services: services},
 		exporter: &exporter{haproxy: h, log: log},
 		versions: &versions{haproxy: conf.HAProxy},
 	}, nil
@@ -98,9 +100,11 @@ func (a *Agent) prepareFiles(conf Config) error {
 			return err
 		}
 	}
+	lo := interfaceFile{Name: "lo", Type: "lo", Addresses: []interfaceAddr{{Address: "127.0.0.1", PrefixLen: 8}}}
 	return errors.Join(
 		// haproxy, as nobody, runs the wrapper that is there.
 		os.Chmod(conf.BasePath, 0o755),
+		lo.save(conf.InterfaceDir),
 		ifAbsent(a.haproxy.groupFile(), 0o644, "global\n    group "+defaultGroup()+"\n"),
 		ifAbsent(filepath.Join(conf.BasePath, "ping-wrapper.sh"), 0o755, pingWrapper),
 	)
@@ -136,6 +140,11 @@ func (a *Agent) serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
+// RestoreNetworks brings the namespace and its interfaces back after a reboot.
+func (a *Agent) RestoreNetworks(ctx context.Context) error {
+	return errors.Join(ensureNamespace(ctx), a.restoreInterfaces(ctx))
+}
+
 // restore plugs and starts again what was plugged and running, after a restart of the agent or of the amphora.
 func (a *Agent) restore(ctx context.Context) error {
 	a.change.Lock()
@@ -151,6 +160,12 @@ func (a *Agent) restore(ctx context.Context) error {
 			continue
 		}
 		err = errors.Join(err, a.haproxy.start(ctx, id))
+	}
+	if a.vrrp.has() {
+		a.vrrp.want(true)
+	}
+	if a.vrrp.missing() {
+		err = errors.Join(err, a.vrrp.start(ctx))
 	}
 	return errors.Join(err, a.restoreUDPListeners(ctx))
 }

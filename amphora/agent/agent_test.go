@@ -27,12 +27,17 @@ import (
 	"github.com/ottavino/ottavino/amphora/certs"
 	"github.com/ottavino/ottavino/amphora/checker"
 	"github.com/ottavino/ottavino/amphora/heartbeat"
+	"github.com/ottavino/ottavino/amphora/vrrpcheck"
 	"github.com/ottavino/ottavino/sandbox/world"
 )
 
+// TestMain is also the commands that keepalived runs: the agent provides its own program under their names.
 func TestMain(m *testing.M) {
-	if args, ok := checker.Called(os.Args); ok { // keepalived runs the agent's program
+	if args, ok := checker.Called(os.Args); ok {
 		os.Exit(checker.Main(args, os.Stderr))
+	}
+	if filepath.Base(os.Args[0]) == vrrpcheck.Name {
+		os.Exit(vrrpcheck.Main(context.Background(), os.Args[1:]))
 	}
 	world.Main(m)
 }

@@ -74,6 +74,7 @@ func (a *Agent) act(r *http.Request, _ []byte) reply {
 		}
 		return notFound(id)
 	}
+	a.updateChecksFor(r.Context(), id, action)
 	var err error
 	details := "Listener " + id + " " + action + "ed"
 	switch {
@@ -89,7 +90,7 @@ func (a *Agent) act(r *http.Request, _ []byte) reply {
 		return said(http.StatusInternalServerError, "Error "+action+"ing haproxy", err.Error())
 	}
 	a.exporter.tend(r.Context())
-	if action != "stop" && a.config().Topology != "ACTIVE_STANDBY" {
+	if action != "stop" && a.config().Topology != activeStandby {
 		a.advertise(r.Context(), a.haproxy.binds(id))
 	}
 	return said(http.StatusAccepted, "OK", details)
@@ -101,6 +102,7 @@ func (a *Agent) remove(r *http.Request, _ []byte) reply {
 		return bad
 	}
 	if a.haproxy.has(id) {
+		a.releaseChecks(r.Context(), id)
 		if err := a.haproxy.remove(r.Context(), id); err != nil {
 			return said(http.StatusInternalServerError, "Error stopping haproxy", err.Error())
 		}

@@ -39,7 +39,7 @@ func TestFirewall(t *testing.T) {
 	}
 	open := func(address string, want bool) {
 		t.Helper()
-		got, err := askAt(address) // haproxy's word is enough: members are reached when the first rules are there
+		got, err := askVIPAt(address) // haproxy's word is enough: members are reached when the first rules are there
 		if (err == nil) != want {
 			t.Errorf("%s: got %q, %v, want an answer: %t", address, got, err, want)
 		}
@@ -96,7 +96,7 @@ func TestFirewall(t *testing.T) {
 	}
 	before = ruleset()
 	r.reboot(r.nic6)
-	r.until("the VIP answers", func() bool { got, err := askAt(vip); return err == nil && got == "one" })
+	r.until("the VIP answers", func() bool { got, err := askVIPAt(vip); return err == nil && got == "one" })
 	open(vip6, false)
 	if after := ruleset(); after != before {
 		t.Errorf("after a reboot: got\n%s\nwant\n%s", after, before)

@@ -54,6 +54,12 @@ func (a *Agent) awaitDeath(wake int, timeout time.Duration) {
 			fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 		}
 	}
+	if pid := a.vrrp.pid(); pid != 0 {
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			defer unix.Close(fd)
+			fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+		}
+	}
 	_, _ = unix.Poll(fds, int(timeout.Milliseconds())) // interrupted: the next round is early
 }
 
@@ -81,19 +87,30 @@ func (g *guardian) look(ctx context.Context) {
 		g.looked = time.Now()
 		g.tidy(ctx, ids)
 	}
-	for _, id := range ids {
-		if a.haproxy.running(id) || !a.haproxy.isWanted(id) || time.Now().Before(g.rests[id].until) {
-			continue
-		}
-		a.log.ErrorContext(ctx, "haproxy has ended and is started again", "load_balancer_id", id)
-		if err := a.haproxy.start(ctx, id); err != nil {
-			a.log.ErrorContext(ctx, "haproxy does not start", "load_balancer_id", id, "error", err)
-			pause := min(max(glance, 2*g.rests[id].pause), longestRest)
-			g.rests[id] = rest{pause, time.Now().Add(pause)}
-			continue
-		}
-		delete(g.rests, id)
+	if a.vrrp.missing() {
+		g.revive(ctx, "keepalived", a.vrrp.start)
 	}
+	for _, id := range ids {
+		if a.haproxy.running(id) || !a.haproxy.isWanted(id) {
+			continue
+		}
+		g.revive(ctx, "haproxy of "+id, func(ctx context.Context) error { return a.haproxy.start(ctx, id) })
+	}
+}
+
+// revive starts what has ended, with longer and longer pauses when that is in vain.
+func (g *guardian) revive(ctx context.Context, what string, start func(context.Context) error) {
+	if time.Now().Before(g.rests[what].until) {
+		return
+	}
+	g.agent.log.ErrorContext(ctx, "a service has ended and is started again", "service", what)
+	if err := start(ctx); err != nil {
+		g.agent.log.ErrorContext(ctx, "a service does not start", "service", what, "error", err)
+		pause := min(max(glance, 2*g.rests[what].pause), longestRest)
+		g.rests[what] = rest{pause, time.Now().Add(pause)}
+		return
+	}
+	delete(g.rests, what)
 }
 
 func (g *guardian) tidy(ctx context.Context, ids []string) {

@@ -18,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -28,6 +27,7 @@ type haproxy struct {
 	base, program, amphoraID string
 	log                      *slog.Logger
 	ledger                   *ledger
+	services                 services
 
 	asked sync.Once
 	knows bool // what hurry says
@@ -41,9 +41,9 @@ type haproxy struct {
 	loaded  map[string]map[string][]byte // files as they were when haproxy loaded them, by load balancer and path
 }
 
-func newHAProxy(conf Config, l *ledger, log *slog.Logger) *haproxy {
+func newHAProxy(conf Config, s services, l *ledger, log *slog.Logger) *haproxy {
 	return &haproxy{
-		base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID, log: log, ledger: l,
+		base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID, log: log, services: s, ledger: l,
 		old:     map[string][]*oldWorker{},
 		leaving: map[string]map[string]bool{}, masters: map[string]int{}, workers: map[string]int{}, wanted: map[string]bool{},
 		loaded: map[string]map[string][]byte{},
@@ -164,13 +164,11 @@ func isHAProxy(pid int) bool {
 func (h *haproxy) running(id string) bool { return h.pid(id) != 0 }
 
 func (h *haproxy) stop(ctx context.Context, id string) error {
-	pid := h.pid(id)
 	h.want(id, false)
-	if pid == 0 {
-		return nil
+	if h.running(id) {
+		_, _ = h.account(id) // for the last time; one that does not answer is stopped, too
 	}
-	_, _ = h.account(id) // for the last time; one that does not answer is stopped, too
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := h.services.stop(ctx, h.service(id), h.pid(id)); err != nil {
 		return err
 	}
 	return poll(ctx, "haproxy to end", func() bool { return !h.running(id) })
@@ -180,6 +178,7 @@ func (h *haproxy) remove(ctx context.Context, id string) error {
 	if err := h.stop(ctx, id); err != nil {
 		return err
 	}
+	h.services.remove(ctx, h.service(id))
 	h.forget(id)
 	_ = errors.Join(os.Remove(h.socket(id)), os.Remove(h.adminSocket(id)), os.Remove(h.masterSocket(id)))
 	return removeAll(h.dir(id))

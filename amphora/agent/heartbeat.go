@@ -55,6 +55,9 @@ func (s *sender) leave(ctx context.Context) {
 }
 
 func (s *sender) tick(ctx context.Context) {
+	if s.agent.vrrp.has() && s.agent.vrrp.pid() == 0 {
+		return // an amphora that cannot take part in VRRP is as good as dead to the controllers
+	}
 	m := s.agent.measure()
 	state := stateOf(m)
 	conf := s.agent.config()

@@ -13,8 +13,8 @@ import (
 	"github.com/ottavino/ottavino/amphora/keepalived"
 )
 
-// service is a virtual server in the kernel, with its real servers.
-type service struct {
+// virtualServer is a virtual server in the kernel, with its real servers.
+type virtualServer struct {
 	*ipvs.Service
 	address netip.AddrPort
 	members map[netip.AddrPort]*ipvs.Destination
@@ -31,13 +31,13 @@ func openIPVS() (*ipvs.Handle, error) {
 	return h, nil
 }
 
-// services are the kernel's that a configuration is about.
-func services(h *ipvs.Handle, cfg keepalived.Config) ([]service, error) {
+// virtualServers are the kernel's that a configuration is about.
+func virtualServers(h *ipvs.Handle, cfg keepalived.Config) ([]virtualServer, error) {
 	all, err := h.GetServices()
 	if err != nil {
 		return nil, fmt.Errorf("read IPVS: %w", err)
 	}
-	var out []service
+	var out []virtualServer
 	for _, s := range all {
 		at := addrPort(s.Address, s.Port)
 		if s.Protocol != protocols[cfg.Protocol] || !slices.Contains(cfg.Services, at) {
@@ -47,7 +47,7 @@ func services(h *ipvs.Handle, cfg keepalived.Config) ([]service, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read IPVS: %w", err)
 		}
-		found := service{s, at, map[netip.AddrPort]*ipvs.Destination{}}
+		found := virtualServer{s, at, map[netip.AddrPort]*ipvs.Destination{}}
 		for _, m := range members {
 			found.members[addrPort(m.Address, m.Port)] = m
 		}
@@ -62,7 +62,7 @@ func addrPort(ip net.IP, port uint16) netip.AddrPort {
 }
 
 // readServices opens IPVS for one look.
-func readServices(cfg keepalived.Config) ([]service, error) {
+func readServices(cfg keepalived.Config) ([]virtualServer, error) {
 	if len(cfg.Services) == 0 {
 		return nil, nil
 	}
@@ -71,7 +71,7 @@ func readServices(cfg keepalived.Config) ([]service, error) {
 		return nil, err
 	}
 	defer h.Close()
-	return services(h, cfg)
+	return virtualServers(h, cfg)
 }
 
 // dropServices takes what a keepalived that was killed has left out of the kernel.
@@ -87,7 +87,7 @@ func dropServices(cfg keepalived.Config) error {
 		return err
 	}
 	defer h.Close()
-	left, err := services(h, cfg)
+	left, err := virtualServers(h, cfg)
 	if err != nil {
 		return err
 	}
@@ -121,11 +121,11 @@ func servesOnly(cfg keepalived.Config) bool {
 	return true
 }
 
-func missing(cfg keepalived.Config, have []service) []netip.AddrPort {
+func missing(cfg keepalived.Config, have []virtualServer) []netip.AddrPort {
 	var out []netip.AddrPort
 	for _, want := range cfg.Services {
 		one := keepalived.Config{Services: []netip.AddrPort{want}, Members: cfg.Members}
-		if one.Balances() && !slices.ContainsFunc(have, func(s service) bool { return s.address == want }) {
+		if one.Balances() && !slices.ContainsFunc(have, func(s virtualServer) bool { return s.address == want }) {
 			out = append(out, want)
 		}
 	}

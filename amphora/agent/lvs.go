@@ -155,8 +155,8 @@ func (v *lvs) install(id string, cfg []byte) error {
 	return os.Chtimes(v.configFile(id), now, now)
 }
 
-// process reads a pid file; 0 when what it names does not run.
-func process(pidFile string) int {
+// keepalivedPID reads a pid file; 0 when what it names does not run.
+func keepalivedPID(pidFile string) int {
 	text, err := os.ReadFile(pidFile)
 	if err != nil {
 		return 0
@@ -174,7 +174,7 @@ func isKeepalived(pid int) bool {
 	return err == nil && strings.HasPrefix(string(name), "keepalived")
 }
 
-func (v *lvs) pid(id string) int      { return process(v.pidFiles(id)[0]) }
+func (v *lvs) pid(id string) int      { return keepalivedPID(v.pidFiles(id)[0]) }
 func (v *lvs) running(id string) bool { return v.pid(id) != 0 }
 
 // pending says that keepalived has not read the configuration yet.
@@ -252,7 +252,7 @@ func (v *lvs) reload(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if process(v.pidFiles(id)[2]) == 0 || !cfg.Balances() || !serves(cfg) {
+	if keepalivedPID(v.pidFiles(id)[2]) == 0 || !cfg.Balances() || !serves(cfg) {
 		return v.start(ctx, id)
 	}
 	read := time.Now()
@@ -269,7 +269,7 @@ func (v *lvs) reload(ctx context.Context, id string) error {
 func (v *lvs) end(ctx context.Context, id string) error {
 	var pids []int // children may have outlived the one that watches
 	for _, f := range v.pidFiles(id) {
-		if pid := process(f); pid != 0 {
+		if pid := keepalivedPID(f); pid != 0 {
 			pids = append(pids, pid)
 		}
 	}

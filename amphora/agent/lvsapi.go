@@ -142,7 +142,7 @@ func (a *Agent) measureUDP(m heartbeat.Message) {
 }
 
 // report adds a listener to the message. pending says that keepalived has not read its newest configuration.
-func report(cfg keepalived.Config, have []service, pending bool, m heartbeat.Message, totals map[string]counters) {
+func report(cfg keepalived.Config, have []virtualServer, pending bool, m heartbeat.Message, totals map[string]counters) {
 	l, sum := heartbeat.Listener{Status: "OPEN"}, counters{}
 	weights := map[netip.AddrPort]int{} // of the members that the kernel has
 	for _, s := range have {

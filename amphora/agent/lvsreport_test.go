@@ -15,17 +15,17 @@ import (
 func TestReport(t *testing.T) {
 	one, two := netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:80")
 	members := []keepalived.Member{{ID: "one", Address: one, Enabled: true}, {ID: "two", Address: two, Enabled: true}, {ID: "off"}, {ID: "off2"}}
-	kernel := func(weights map[netip.AddrPort]int) []service {
-		s := service{Service: &ipvs.Service{Stats: ipvs.SvcStats{Connections: 5, BytesIn: 70, BytesOut: 90}}, members: map[netip.AddrPort]*ipvs.Destination{}}
+	kernel := func(weights map[netip.AddrPort]int) []virtualServer {
+		s := virtualServer{Service: &ipvs.Service{Stats: ipvs.SvcStats{Connections: 5, BytesIn: 70, BytesOut: 90}}, members: map[netip.AddrPort]*ipvs.Destination{}}
 		for at, w := range weights {
 			s.members[at] = &ipvs.Destination{Weight: w, ActiveConnections: 2}
 		}
-		return []service{s}
+		return []virtualServer{s}
 	}
 	for name, c := range map[string]struct {
 		checked, pending bool
 		members          []keepalived.Member
-		have             []service
+		have             []virtualServer
 		want             heartbeat.Pool
 	}{
 		"checked":                {true, false, members, kernel(map[netip.AddrPort]int{one: 1}), heartbeat.Pool{Status: "UP", Members: map[string]string{"one": "UP", "two": "DOWN", "off": "MAINT", "off2": "MAINT"}}},

@@ -53,7 +53,7 @@ func (a *Agent) plugVIP(r *http.Request, body []byte) reply {
 
 // vipFile is the file of the interface that carries the VIPs.
 func vipFile(name, vip string, plug amphora.VIPPlug, topology string) (f interfaceFile, words []string, err error) {
-	standby := topology == "ACTIVE_STANDBY"
+	standby := topology == activeStandby
 	f = interfaceFile{Name: name, Type: "vip", MTU: plug.MTU, SRIOV: plug.SRIOV, AdditionalVIPs: plug.AdditionalVIPs}
 	all := append([]amphora.AdditionalVIP{{
 		SubnetCIDR: plug.SubnetCIDR, IPAddress: vip, Gateway: plug.Gateway, HostRoutes: plug.HostRoutes,

@@ -91,11 +91,13 @@ func (h *haproxy) renew(ctx context.Context, id string, to running, now layout) 
 	before := children(master)
 	h.saveState(id, now)
 	_ = os.Truncate(h.wordsFile(id), 0)
-	notice, err := h.listen(id)
+	forked := func() bool { return !slices.Contains(before, h.current(id)) }
+	told, err := h.services.readiness(h.service(id), master)
 	if err != nil {
 		h.log.WarnContext(ctx, "haproxy cannot tell when it is ready", "error", err)
+		told = guessed(forked)
 	}
-	defer notice.close()
+	defer told.close()
 	old, err := h.hold(id)
 	if err != nil {
 		h.log.WarnContext(ctx, "the last counters of the old worker may be lost", "error", err)
@@ -104,8 +106,7 @@ func (h *haproxy) renew(ctx context.Context, id string, to running, now layout) 
 		old.conn.close()
 		return fmt.Errorf("signal haproxy: %w", err)
 	}
-	forked := func() bool { return !slices.Contains(before, h.current(id)) }
-	err = poll(ctx, "haproxy to take its configuration", func() bool { return notice.ready() || notice == nil && forked() || !h.running(id) })
+	err = poll(ctx, "haproxy to take its configuration", func() bool { return told.ready() || !h.running(id) })
 	if err == nil && forked() {
 		h.replaced(id, old)
 	} else {

@@ -69,6 +69,8 @@ func (a *Agent) routes() http.Handler {
 		"PUT /1.0/certificate":                                 a.putServerCertificate,
 		"PUT /1.0/config":                                      a.putAgentConfig,
 		"PUT /1.0/interface/{ip}/rules":                        a.putRules,
+		"PUT /1.0/vrrp/upload":                                 a.putVRRP,
+		"PUT /1.0/vrrp/{action}":                               a.actVRRP,
 	}
 	for pattern, h := range reads {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, h) })

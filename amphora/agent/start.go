@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -83,55 +82,26 @@ func (h *haproxy) start(ctx context.Context, id string) error {
 }
 
 func (h *haproxy) launch(ctx context.Context, id string) error {
-	_ = os.Remove(h.pidFile(id))
 	h.forgetLeaving(id)
-	words, err := h.openWords(id)
+	started, err := h.services.start(ctx, h.service(id))
 	if err != nil {
 		return err
 	}
-	defer words.Close()
-	notice, err := h.listen(id)
-	if err != nil {
-		h.log.WarnContext(ctx, "haproxy cannot tell when it is ready", "error", err)
-	}
-	defer notice.close()
-
-	// Not CommandContext: haproxy outlives whoever asked for it.
-	cmd := exec.Command("ip", "netns", "exec", namespace, h.program, "-Ws", "-L", h.peer(), //nolint:noctx // see above
-		"-S", h.masterSocket(id)+",mode,600",
-		"-f", h.configFile(id), "-f", h.groupFile(), "-f", h.ownFile(id), "-p", h.pidFile(id))
-	// A file, not a pipe: haproxy keeps it open for as long as it lives.
-	cmd.Stdout, cmd.Stderr = words, words
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "NOTIFY_SOCKET=") }), "NOTIFY_SOCKET="+h.noticeFile(id))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
+	defer started.told.close()
 	h.mu.Lock()
-	h.masters[id], h.workers[id] = cmd.Process.Pid, 0
+	h.masters[id], h.workers[id] = started.pid, 0
 	h.mu.Unlock()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }() // ends with haproxy, or with the agent: haproxy outlives that
 	var failed error
 	err = poll(ctx, "haproxy to start", func() bool {
 		select {
-		case failed = <-ended:
+		case failed = <-started.ended:
 			failed = fmt.Errorf("haproxy does not start: %w", failed)
 			return true
 		default:
 		}
-		return (notice.ready() || notice == nil) && h.answers(id)
+		return started.told.ready() && h.answers(id)
 	})
 	return errors.Join(failed, err)
-}
-
-// openWords empties and opens the file that haproxy writes to; without disk space its words are lost.
-func (h *haproxy) openWords(id string) (*os.File, error) {
-	f, err := os.OpenFile(h.wordsFile(id), os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o600)
-	if err != nil {
-		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	}
-	return f, nil
 }
 
 var alert = regexp.MustCompile(`(?m)^\[ALERT\] +\(\d+\) : (.*)$`)
@@ -157,20 +127,46 @@ type notice struct {
 
 func (h *haproxy) noticeFile(id string) string { return filepath.Join(h.dir(id), "ready.sock") }
 
-func (h *haproxy) listen(id string) (*notice, error) {
-	_ = os.Remove(h.noticeFile(id))
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: h.noticeFile(id), Net: "unixgram"})
-	if err != nil {
-		return nil, err
+// service is haproxy as upstream's agent has it, and with what the agent adds.
+func (h *haproxy) service(id string) service {
+	files := []string{"-f", h.configFile(id), "-f", h.groupFile(), "-f", h.ownFile(id)}
+	return service{
+		name: "haproxy-" + id + ".service", words: h.wordsFile(id), pidFile: h.pidFile(id), notices: h.noticeFile(id),
+		argv: append([]string{h.program, "-Ws", "-L", h.peer(), "-S", h.masterSocket(id) + ",mode,600", "-p", h.pidFile(id)}, files...),
+		unit: strings.NewReplacer("@program", h.program, "@config", h.configFile(id), "@group", h.groupFile(), "@own", h.ownFile(id),
+			"@pid", h.pidFile(id), "@master", h.masterSocket(id), "@peer", h.peer(), "@words", h.wordsFile(id), "@namespace", namespace).Replace(haproxyUnit),
 	}
-	return &notice{conn: conn}, nil
 }
+
+// haproxyUnit has words of its own in a file, where the agent reads why haproxy does not start.
+const haproxyUnit = `[Unit]
+Description=HAProxy Load Balancer
+After=network.target syslog.service amphora-netns.service
+Before=octavia-keepalived.service
+Wants=syslog.service
+Requires=amphora-netns.service
+StartLimitIntervalSec=0
+
+[Service]
+Environment="CONFIG=@config" "USERCONFIG=@group" "AGENTCONFIG=@own" "PIDFILE=@pid"
+ExecStartPre=@program -f $CONFIG -f $USERCONFIG -f $AGENTCONFIG -c -q -L @peer
+ExecReload=@program -c -f $CONFIG -f $USERCONFIG -f $AGENTCONFIG -L @peer
+ExecReload=/bin/kill -USR2 $MAINPID
+ExecStart=/sbin/ip netns exec @namespace @program -Ws -S @master,mode,600 -f $CONFIG -f $USERCONFIG -f $AGENTCONFIG -p $PIDFILE -L @peer
+Type=notify
+KillMode=mixed
+Restart=always
+RestartSec=1
+LimitNOFILE=2600000
+StandardOutput=append:@words
+StandardError=append:@words
+
+[Install]
+WantedBy=multi-user.target
+`
 
 // ready says whether haproxy has said so: about a new worker, or that there is none.
 func (n *notice) ready() bool {
-	if n == nil {
-		return false
-	}
 	buffer := make([]byte, 4096)
 	for !n.told {
 		_ = n.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
@@ -183,8 +179,4 @@ func (n *notice) ready() bool {
 	return true
 }
 
-func (n *notice) close() {
-	if n != nil {
-		_ = n.conn.Close()
-	}
-}
+func (n *notice) close() { _ = n.conn.Close() }

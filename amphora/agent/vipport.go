@@ -32,7 +32,7 @@ func (a *Agent) vipRefresh(name string, plug amphora.NetworkPlug, fixed []netip.
 	}
 	for i, ip := range plug.FixedIPs {
 		f.Addresses = append(f.Addresses, member.Addresses[i])
-		f.addGateway(ip.Gateway, fixed[i], conf.Topology == "ACTIVE_STANDBY")
+		f.addGateway(ip.Gateway, fixed[i], conf.Topology == activeStandby)
 		families[family(fixed[i])] = true
 	}
 	f.Routes = append(f.Routes, member.Routes...)

@@ -1,6 +1,6 @@
 // Command amphora-agent runs inside an amphora: it serves agent API 1.0 to the controllers, runs haproxy and sends heartbeats.
-// "amphora-agent config-drive", at boot, takes over what Nova gave the instance.
-// Called amphora-health-checker, or told so first, it is the command of that name.
+// "amphora-agent config-drive", at boot, takes over what Nova gave the instance; "amphora-agent netns" brings back what was plugged.
+// Called amphora-health-checker, or told so first, or haproxy-vrrp-check, it is the command of that name.
 package main
 
 import (
@@ -10,12 +10,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
 	"github.com/ottavino/ottavino/amphora/agent"
 	"github.com/ottavino/ottavino/amphora/checker"
 	"github.com/ottavino/ottavino/amphora/image/configdrive"
+	"github.com/ottavino/ottavino/amphora/vrrpcheck"
 )
 
 // memoryLimit keeps the agent small: an amphora has little memory, and it is haproxy's.
@@ -24,6 +26,9 @@ const memoryLimit = 24 << 20
 func main() {
 	if args, ok := checker.Called(os.Args); ok {
 		os.Exit(checker.Main(args, os.Stderr))
+	}
+	if filepath.Base(os.Args[0]) == vrrpcheck.Name {
+		os.Exit(vrrpcheck.Main(context.Background(), os.Args[1:]))
 	}
 	path := flag.String("config-file", "/etc/octavia/amphora-agent.conf", "the agent's configuration")
 	flag.Parse()
@@ -35,8 +40,10 @@ func main() {
 		err = run(ctx, *path)
 	case "config-drive":
 		err = configdrive.Boot(ctx)
+	case "netns":
+		err = restoreNetworks(ctx, *path)
 	default:
-		err = fmt.Errorf("unknown command %q (there is config-drive)", flag.Arg(0))
+		err = fmt.Errorf("unknown command %q (there are config-drive and netns)", flag.Arg(0))
 	}
 	stop()
 	if err != nil {
@@ -46,17 +53,29 @@ func main() {
 }
 
 func run(ctx context.Context, path string) error {
-	conf, err := agent.LoadConfig(path)
+	a, err := newAgent(path)
 	if err != nil {
 		return err
+	}
+	return a.Run(ctx)
+}
+
+func restoreNetworks(ctx context.Context, path string) error {
+	a, err := newAgent(path)
+	if err != nil {
+		return err
+	}
+	return a.RestoreNetworks(ctx)
+}
+
+func newAgent(path string) (*agent.Agent, error) {
+	conf, err := agent.LoadConfig(path)
+	if err != nil {
+		return nil, err
 	}
 	level := slog.LevelInfo
 	if conf.Debug {
 		level = slog.LevelDebug
 	}
-	a, err := agent.New(path, slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: level})))
-	if err != nil {
-		return err
-	}
-	return a.Run(ctx)
+	return agent.New(path, slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: level})))
 }
