@@ -15,6 +15,8 @@ import (
 // Config is amphora-agent.conf. The names in brackets are its options; those without effect here are not read.
 type Config struct {
 	Debug             bool          // [DEFAULT] debug
+	UseSyslog         bool          // use_syslog
+	SyslogFacility    string        // syslog_log_facility
 	CertDir           string        // [haproxy_amphora] base_cert_dir
 	BasePath          string        // base_path
 	BindHost          string        // bind_host
@@ -57,6 +59,8 @@ func parseConfig(text []byte) (Config, error) {
 	}
 	c := Config{
 		Debug:             strings.EqualFold(get("DEFAULT", "debug", ""), "true"),
+		UseSyslog:         strings.EqualFold(get("DEFAULT", "use_syslog", ""), "true"),
+		SyslogFacility:    get("DEFAULT", "syslog_log_facility", "LOG_USER"),
 		CertDir:           get("haproxy_amphora", "base_cert_dir", "/var/lib/octavia/certs"),
 		BasePath:          get("haproxy_amphora", "base_path", "/var/lib/octavia"),
 		BindHost:          get("haproxy_amphora", "bind_host", "::"),

@@ -7,7 +7,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -73,9 +72,5 @@ func newAgent(path string) (*agent.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	level := slog.LevelInfo
-	if conf.Debug {
-		level = slog.LevelDebug
-	}
-	return agent.New(path, slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: level})))
+	return agent.New(path, agent.NewLog(conf))
 }
