@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -39,8 +40,8 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.bin, "bin", "bin", "`directory` of amphora-agent")
-	flag.IntVar(&o.rounds, "rounds", 40, "how often each is measured")
-	flag.DurationVar(&o.length, "time", time.Second/4, "how long each time")
+	flag.IntVar(&o.rounds, "rounds", 100, "how often each is measured")
+	flag.DurationVar(&o.length, "time", 150*time.Millisecond, "how long each time")
 	flag.IntVar(&o.clients, "clients", 16, "connections at a time")
 	flag.StringVar(&o.only, "only", "", "measure only the work that has this in its name")
 	flag.Parse()
@@ -133,7 +134,7 @@ func (b *bench) measure(ctx context.Context, w work, o options, p proxy) (sample
 
 func report(out io.Writer, contests []contest) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "median of rounds\tours\tby hand\tours / by hand\tmiddle half\tprocessor time each, ours\tby hand\tours / by hand\tmiddle half\t")
+	fmt.Fprintln(w, "median of rounds\tours\tby hand\tours / by hand\t95 % sure\tprocessor time each, ours\tby hand\tours / by hand\t95 % sure\t")
 	for _, c := range contests {
 		rate := func(s sample) float64 { return s.rate / c.work.scale }
 		cost := func(s sample) float64 { return s.cost * c.work.scale * 1e6 }
@@ -144,13 +145,15 @@ func report(out io.Writer, contests []contest) error {
 	return w.Flush()
 }
 
-// ratio is ours to the other's in the same round, and where the middle half of the rounds is.
+// ratio is ours to the other's in the same round, the median of all rounds, and between what that is with 95 % certainty: as many
+// rounds lie below it as coins fall on one side.
 func (c contest) ratio(of func(sample) float64) string {
 	var ratios []float64
 	for i := range c.ours {
 		ratios = append(ratios, of(c.ours[i])/of(c.other[i]))
 	}
-	return fmt.Sprintf("%.3f\t%.3f–%.3f", quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75))
+	off := 0.98 / math.Sqrt(float64(len(ratios)))
+	return fmt.Sprintf("%.3f\t%.3f–%.3f", quantile(ratios, 0.5), quantile(ratios, 0.5-off), quantile(ratios, 0.5+off))
 }
 
 func each(samples []sample, of func(sample) float64) []float64 {
@@ -167,7 +170,7 @@ func quantile(values []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return 0
 	}
-	at := q * float64(len(sorted)-1)
+	at := min(max(q, 0), 1) * float64(len(sorted)-1)
 	i := int(at)
 	if i+1 == len(sorted) {
 		return sorted[i]
