@@ -180,6 +180,8 @@ func (h *haproxy) oldStat(id string, w *oldWorker) ([]statRow, error) {
 
 // letGo closes the sessions that keep old workers from ending.
 func (h *haproxy) letGo(id string) {
+	h.ledger.mu.Lock() // they may be in use
+	defer h.ledger.mu.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, w := range h.old[id] {

@@ -74,11 +74,11 @@ func (m *Manager) apply(ctx context.Context, a *db.Amphora, h *db.Health, messag
 	m.metrics.heartbeats.WithLabelValues("taken").Inc()
 	m.pulse.settle(message)
 	rows := statistics(h, a.ID, message)
-	m.logStatistics(ctx, rows)
 	changes := derive(h, message)
 	lost := missing(h, message) && m.pulse.complain(h.LoadBalancer.ID, m.Now(), m.cfg.Timeout)
 	storeRows := slices.Contains(m.cfg.Statistics, "stats_db") && m.pulse.counted(a.ID, rows)
 	if len(changes) == 0 && !storeRows && !lost {
+		m.logStatistics(ctx, rows)
 		return
 	}
 	err := m.Store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -103,6 +103,8 @@ func (m *Manager) apply(ctx context.Context, a *db.Amphora, h *db.Health, messag
 		m.metrics.heartbeats.WithLabelValues("failed").Inc()
 		m.pulse.owe(message)
 		m.Log.ErrorContext(ctx, "heartbeat not stored", "error", err)
+	} else {
+		m.logStatistics(ctx, rows)
 	}
 	if lost {
 		m.Log.WarnContext(ctx, "the amphora does not run all listeners: the worker will look")

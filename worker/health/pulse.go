@@ -131,9 +131,9 @@ func (p *pulse) keepOnly(inService map[string]bool, now time.Time, every time.Du
 			delete(p.last, id)
 			delete(p.sequences, id)
 			delete(p.load, id)
-			delete(p.owed, id)
 		}
 	}
+	maps.DeleteFunc(p.owed, func(id string, _ counts) bool { return !inService[id] })
 	maps.DeleteFunc(p.complaint, func(_ string, at time.Time) bool { return now.Sub(at) > every })
 }
 
