@@ -11,16 +11,13 @@ SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 EXEC := $(if $(SUDO),-exec '$(SUDO)')
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-interop build demo test race lint fmt generate check bench bench-api bench-hitless bench-dataplane image image-test clean
+.PHONY: help deps build demo test interop race lint fmt generate check bench bench-api bench-hitless bench-dataplane image image-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deps: ## Install what build, tests and demo need from Debian, unless it is there
 	@hack/install-deps
-
-deps-interop: ## Install upstream's programs, which tests run ours with
-	@hack/install-deps interop
 
 build: ## Build ottavino and the amphora agent into bin/
 	CGO_ENABLED=1 $(GO) build -ldflags '$(LDFLAGS)' -o bin/ottavino ./cmd/ottavino
@@ -29,7 +26,11 @@ build: ## Build ottavino and the amphora agent into bin/
 demo: deps build ## A load balancer that balances real traffic, in a minute
 	$(SUDO) bin/ottavino demo
 
-test: deps deps-interop race ## Install what is needed, then run all tests
+test: deps race ## Install what is needed, then run all tests
+
+interop: deps ## Test with upstream's agent and controller, which it installs
+	@hack/install-deps interop
+	CGO_ENABLED=1 $(GO) test -race -tags interop $(EXEC) -timeout $(TIMEOUT) -run '^TestUpstream' ./e2e
 
 race: ## Run the tests of PKG (all of them) with the race detector
 	CGO_ENABLED=1 $(GO) test -race $(EXEC) -p $(JOBS) -timeout $(TIMEOUT) $(PKG)
@@ -45,8 +46,8 @@ generate: ## Renew what is generated: etc/octavia.conf
 
 check: ## What must hold before a change goes in: format, vet, lint, tests
 	@test -z "$$(gofmt -l .)" || { echo 'not formatted:'; gofmt -l .; exit 1; }
-	$(GO) vet ./...
-	$(MAKE) lint test
+	$(GO) vet -tags interop ./...
+	$(MAKE) lint test interop
 
 bench: build ## Measure ottavino in the sandbox, then run the benchmarks
 	$(GO) run ./bench/life -bin bin

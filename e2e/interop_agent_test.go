@@ -1,3 +1,5 @@
+//go:build interop
+
 package e2e_test
 
 import (
@@ -27,6 +29,7 @@ func TestUpstreamAgent(t *testing.T) {
 	s.isRotated()
 	s.memberChanges()
 	s.policyDecides()
+	s.servesManyKinds()
 	s.terminates()
 	s.refusesOne()
 	s.speaksPlainly(9) // from listener to TLS listener, what needs no haproxy.cfg aside

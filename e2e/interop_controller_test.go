@@ -1,3 +1,5 @@
+//go:build interop
+
 package e2e_test
 
 import (
@@ -35,6 +37,7 @@ func TestUpstreamController(t *testing.T) {
 	}
 	s.memberChanges()
 	s.policyDecides()
+	s.servesManyKinds()
 	s.terminates()
 	s.amphoraDies()
 	s.end()

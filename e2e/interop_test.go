@@ -1,3 +1,5 @@
+//go:build interop
+
 package e2e_test
 
 import (
@@ -6,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +40,67 @@ const quickHealth = "[health_manager]\nheartbeat_timeout = 8\nhealth_check_inter
 
 // quickRotation is in octavia.conf for certificates of amphorae that are old when they are new.
 const quickRotation = "[certificates]\ncert_validity_time = 864000\n[house_keeping]\ncert_interval = 5\n"
+
+// poolOf makes a pool with one member of this world.
+func (s *story) poolOf(member int, o pools.CreateOpts) string {
+	s.t.Helper()
+	o.LBMethod, o.LoadbalancerID = pools.LBMethodLeastConnections, s.actor.lb
+	p := must[*pools.Pool](s.t)(pools.Create(s.t.Context(), s.tenant, o).Extract())
+	s.settle()
+	s.member(p.ID, member)
+	s.settle()
+	return p.ID
+}
+
+// servesManyKinds has listeners of other kinds come, serve and go.
+func (s *story) servesManyKinds() {
+	s.t.Helper()
+	ca := issue(s.t, nil, "a CA")
+	www, shop, good, revoked := issue(s.t, ca, "www.example.com"), issue(s.t, ca, "shop.example.com"), issue(s.t, ca, "good"), issue(s.t, ca, "revoked")
+	encrypted := mirror(s.t, "encrypted", &tls.Config{Certificates: []tls.Certificate{www.tls()}, MinVersion: tls.VersionTLS12})
+	raw := s.poolOf(encrypted, pools.CreateOpts{Protocol: pools.ProtocolHTTPS, Persistence: &pools.SessionPersistence{Type: "SOURCE_IP"}})
+	again := s.poolOf(encrypted, pools.CreateOpts{
+		Protocol: pools.ProtocolHTTP, TLSEnabled: true, CATLSContainerRef: s.store(ca.pem()), Persistence: &pools.SessionPersistence{Type: "HTTP_COOKIE"},
+	})
+	ids := []string{s.tlsLab.listener(1443, raw, listeners.CreateOpts{Protocol: listeners.ProtocolHTTPS})}
+	s.settle()
+	ids = append(ids, s.tlsLab.listener(2443, again, listeners.CreateOpts{
+		DefaultTlsContainerRef: s.store(www.bundle()), SniContainerRefs: []string{s.store(shop.bundle())}, ClientAuthentication: "MANDATORY",
+		ClientCATLSContainerRef: s.store(ca.pem()), ClientCRLContainerRef: s.store(ca.revokes(revoked)),
+		InsertHeaders: map[string]string{"X-SSL-Client-CN": "true", "X-Forwarded-Proto": "true"},
+	}))
+	s.settle()
+	trust := &tls.Config{RootCAs: ca.pool(), ServerName: "www.example.com"}
+	s.serves(1443, trust, "encrypted")
+	known := trust.Clone()
+	known.Certificates = []tls.Certificate{good.tls()}
+	s.serves(2443, known, "X-Ssl-Client-Cn: ")
+	known.ServerName = "shop.example.com"
+	if _, err := s.handshake(2443, known); err != nil {
+		s.t.Errorf("by its other name: %v", err)
+	}
+	known.Certificates = []tls.Certificate{revoked.tls()}
+	if a, err := s.get(2443, known); err == nil {
+		s.t.Errorf("who is revoked got %s", a.body)
+	}
+	within(s.t, 60*time.Second, "heartbeats tell of all listeners", func() bool {
+		tree, err := loadbalancers.GetStatuses(s.t.Context(), s.tenant, s.actor.lb).Extract()
+		return err == nil && len(tree.Loadbalancer.Listeners) == 1+len(ids) &&
+			!slices.ContainsFunc(tree.Loadbalancer.Listeners, func(l listeners.Listener) bool { return l.OperatingStatus != "ONLINE" })
+	})
+	for _, id := range ids {
+		if err := listeners.Delete(s.t.Context(), s.tenant, id).ExtractErr(); err != nil {
+			s.t.Fatal(err)
+		}
+		s.settle()
+	}
+	for _, id := range []string{raw, again} {
+		if err := pools.Delete(s.t.Context(), s.tenant, id).ExtractErr(); err != nil {
+			s.t.Fatal(err)
+		}
+		s.settle()
+	}
+}
 
 // isConfiguredAnew has an administrator send the agent its configuration.
 func (s *story) isConfiguredAnew() {
