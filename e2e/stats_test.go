@@ -148,9 +148,11 @@ func TestTotals(t *testing.T) {
 				TotalConnections int    `json:"total_connections"`
 			} `json:"amphora_stats"`
 		}
-		if _, err := admin.Get(t.Context(), admin.ServiceURL("octavia", "amphorae", id, "stats"), &out, nil); err != nil {
+		resp, err := admin.Get(t.Context(), admin.ServiceURL("octavia", "amphorae", id, "stats"), &out, nil)
+		if err != nil {
 			t.Fatal(err)
 		}
+		_ = resp.Body.Close()
 		for _, row := range out.Stats {
 			if row.ListenerID != site.listener() || row.LoadBalancerID != site.actor.lb {
 				t.Errorf("got %+v", row)
