@@ -35,7 +35,11 @@ func TestUpstreamController(t *testing.T) {
 	if err := housekeeping.Stop(); err != nil {
 		t.Fatal(err)
 	}
+	before := s.site.worker()
 	s.memberChanges()
+	if got := s.site.worker(); got != before {
+		t.Errorf("changes of a member took a reload: got worker %s, had %s", got, before)
+	}
 	s.policyDecides()
 	s.servesManyKinds()
 	s.terminates()
