@@ -498,7 +498,7 @@ func TestConfigIsMutable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer elsewhere.Close()
+	defer func() { _ = elsewhere.Close() }()
 	text, err := os.ReadFile(filepath.Join(r.dir, "agent.conf"))
 	if err != nil {
 		t.Fatal(err)

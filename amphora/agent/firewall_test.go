@@ -115,7 +115,7 @@ func TestFirewallThatDoesNotLoad(t *testing.T) {
 	}
 	before := r.inside("nft", "list", "ruleset")
 	nft := t.TempDir()
-	if err := os.WriteFile(filepath.Join(nft, "nft"), []byte("#!/bin/sh\necho no memory >&2\nexit 1\n"), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(nft, "nft"), []byte("#!/bin/sh\necho no memory >&2\nexit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	path := os.Getenv("PATH")

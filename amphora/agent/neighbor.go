@@ -35,5 +35,5 @@ func unsolicitedNA(link netlink.Link, ip netip.Addr) error {
 	message := append([]byte{neighborAdvertisement, 0, 0, 0, routerOverride, 0, 0, 0}, target[:]...)
 	message = append(append(message, targetLinkLayerAddr, 1), link.Attrs().HardwareAddr...)
 	allNodes := netip.MustParseAddr("ff02::1")
-	return unix.Sendto(fd, message, 0, &unix.SockaddrInet6{Addr: allNodes.As16(), ZoneId: uint32(index)}) //nolint:gosec // an index
+	return unix.Sendto(fd, message, 0, &unix.SockaddrInet6{Addr: allNodes.As16(), ZoneId: uint32(index)})
 }

@@ -33,7 +33,7 @@ func disk(t *testing.T, at string) (image string) {
 
 func run(t *testing.T, argv ...string) {
 	t.Helper()
-	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil { //nolint:gosec // the test's words
+	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v %s", argv, err, out)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"log/syslog" //nolint:depguard // the only way to rsyslog
+	"log/syslog"
 	"os"
 	"strings"
 	"sync"
