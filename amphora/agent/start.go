@@ -138,7 +138,8 @@ func (h *haproxy) service(id string) service {
 	}
 }
 
-// haproxyUnit has words of its own in a file, where the agent reads why haproxy does not start.
+// haproxyUnit has haproxy's words in a file, where the agent reads why it does not start. haproxy raises its limit of files to what it
+// needs; with upstream's, which begins at the top, it goes through millions of files before every PING, and misses their time.
 const haproxyUnit = `[Unit]
 Description=HAProxy Load Balancer
 After=network.target syslog.service amphora-netns.service
@@ -157,7 +158,7 @@ Type=notify
 KillMode=mixed
 Restart=always
 RestartSec=1
-LimitNOFILE=2600000
+LimitNOFILE=1024:2600000
 StandardOutput=append:@words
 StandardError=append:@words
 

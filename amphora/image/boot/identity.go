@@ -29,7 +29,8 @@ type identity struct {
 	server certs.Issued // CA
 }
 
-func newIdentity(heartbeats int) (*identity, error) {
+// newIdentity makes one whose heartbeats and logs, of tenants and of operators, go to ports of this machine.
+func newIdentity(heartbeats, tenants, operators int) (*identity, error) {
 	now := time.Now()
 	serverCA, err := certs.NewCA("server CA", now, validity)
 	if err != nil {
@@ -54,11 +55,18 @@ func newIdentity(heartbeats int) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	here := func(port int) []string { return []string{fmt.Sprintf("10.0.2.2:%d", port)} }
+	rsyslog, err := agentconf.Rsyslog(agentconf.Logging{
+		TenantTargets: here(tenants), AdminTargets: here(operators), UserFacility: 0, AdministrativeFacility: 1,
+	})
+	if err != nil {
+		return nil, err
+	}
 	return &identity{client: client, server: serverCA, files: map[string][]byte{
-		agentconf.ServerCertPath: server.Bundle(), agentconf.ClientCAPath: clientCA.CertPEM, agentconf.RsyslogPath: {},
+		agentconf.ServerCertPath: server.Bundle(), agentconf.ClientCAPath: clientCA.CertPEM, agentconf.RsyslogPath: rsyslog,
 		agentconf.AgentPath: agentconf.Agent(agentconf.Config{
 			AmphoraID: amphoraID, HeartbeatKey: key, HeartbeatInterval: time.Second,
-			Controllers: []string{fmt.Sprintf("10.0.2.2:%d", heartbeats)},
+			Controllers: here(heartbeats), AdministrativeLogFacility: 1,
 		}),
 	}}, nil
 }

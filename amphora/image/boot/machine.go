@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -18,9 +19,10 @@ import (
 type machine struct {
 	dir     string
 	cmd     *exec.Cmd
-	done    chan struct{} // closed when qemu has ended
+	done    chan error
 	monitor *json.Decoder
 	qmp     net.Conn
+	shell   *shell
 }
 
 const (
@@ -33,32 +35,37 @@ const (
 	mgmtMAC       = "52:54:00:0c:7a:01"
 )
 
-// boot starts the machine with a layer over the image, so that the image stays as it is. Port of this machine leads to the
-// agent's.
+// boot starts the machine with a copy of the image, so that the image stays as it is. Port of this machine leads to the agent's.
 func boot(ctx context.Context, dir, image, drive string, port, memoryMiB int) (*machine, error) {
-	absolute, err := filepath.Abs(image)
-	if err != nil {
-		return nil, err
-	}
-	layer := filepath.Join(dir, "disk.qcow2")
-	if out, err := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", absolute, layer, "4G").CombinedOutput(); err != nil {
+	disk := filepath.Join(dir, "disk")
+	if out, err := exec.CommandContext(ctx, "qemu-img", "convert", "-O", "raw", image, disk).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("make disk: %w: %s", err, out)
 	}
-	m := &machine{dir: dir, done: make(chan struct{})}
+	if err := addShell(ctx, dir, disk); err != nil {
+		return nil, err
+	}
+	if err := os.Truncate(disk, 4<<30); err != nil { // a flavor's, larger than the image
+		return nil, err
+	}
+	m := &machine{dir: dir, done: make(chan error, 1)}
 	socket := filepath.Join(dir, "qmp")
 	m.cmd = exec.CommandContext(ctx, "qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", strconv.Itoa(memoryMiB),
-		"-display", "none", "-serial", "file:"+filepath.Join(dir, "console"), "-qmp", "unix:"+socket+",server=on,wait=off",
-		"-drive", "file="+layer+",if=virtio", "-drive", "file="+drive+",if=virtio,format=raw,readonly=on",
+		"-display", "none", "-serial", "file:"+filepath.Join(dir, "console"),
+		"-serial", "unix:"+filepath.Join(dir, "shell")+",server=on,wait=off", "-qmp", "unix:"+socket+",server=on,wait=off",
+		"-drive", "file="+disk+",if=virtio,format=raw", "-drive", "file="+drive+",if=virtio,format=raw,readonly=on",
 		"-netdev", fmt.Sprintf("user,id=mgmt,net=%s,hostfwd=tcp:127.0.0.1:%d-:9443", managementNet, port),
 		"-device", "virtio-net-pci,netdev=mgmt,mac="+mgmtMAC)
 	m.cmd.Stderr = os.Stderr
 	if err := m.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start qemu: %w", err)
 	}
-	go func() { _ = m.cmd.Wait(); close(m.done) }()
-	if err := m.talk(ctx, socket); err != nil {
-		m.stop()
-		return nil, err
+	go func() { m.done <- m.cmd.Wait() }()
+	err := m.talk(ctx, socket)
+	if err == nil {
+		m.shell, err = openShell(ctx, filepath.Join(dir, "shell"))
+	}
+	if err != nil {
+		return nil, errors.Join(err, m.stop())
 	}
 	return m, nil
 }
@@ -126,12 +133,16 @@ func (m *machine) plug(web, dns int) error {
 func (m *machine) reset() error { return m.order("system_reset", nil) }
 
 // stop ends the machine.
-func (m *machine) stop() {
+func (m *machine) stop() error {
 	if m.qmp != nil {
 		_ = m.qmp.Close()
 	}
+	if m.shell != nil {
+		_ = m.shell.conn.Close()
+	}
 	_ = m.cmd.Process.Kill()
 	<-m.done
+	return nil
 }
 
 // console is the end of what the machine has said.

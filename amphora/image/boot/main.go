@@ -39,12 +39,13 @@ func main() {
 const (
 	// bootPatience is for software emulation on a busy machine.
 	bootPatience = 10 * time.Minute
-	patience     = 2 * time.Minute
+	patience     = 90 * time.Second
 	lbID         = "7e57ed00-0000-4000-8000-000000000002"
-	greeting     = "hello from a member\n"
+	haproxyUnit  = "haproxy-" + lbID + ".service"
 )
 
-var listener net.ListenConfig
+// greetings are what the members say.
+var greetings = [2]string{"hello from a member\n", "hello from another member\n"}
 
 // trial is one image being tried.
 type trial struct {
@@ -53,8 +54,9 @@ type trial struct {
 	driver  *amphora.Driver
 	target  amphora.Target
 	beats   net.PacketConn
-	web     int // port that leads to the VIP's
-	member  int // port of the member, on loopback
+	logs    [2]net.PacketConn // where those of tenants and of operators go
+	web     int               // port that leads to the VIP's
+	members [2]int            // ports of the members, on loopback
 }
 
 func run(ctx context.Context, image string, memory int) (err error) {
@@ -68,16 +70,22 @@ func run(ctx context.Context, image string, memory int) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	t := &trial{ctx: ctx, target: amphora.Target{AmphoraID: amphoraID, Address: netip.MustParseAddr("127.0.0.1")}}
-	if t.beats, err = listener.ListenPacket(ctx, "udp", "127.0.0.1:0"); err != nil {
+	if t.beats, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
 		return err
 	}
-	defer func() { _ = t.beats.Close() }()
-	stopMember, err := t.serveMember()
-	if err != nil {
-		return err
+	defer t.beats.Close()
+	for i := range t.logs {
+		if t.logs[i], err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+			return err
+		}
+		defer t.logs[i].Close()
+		stopMember, err := t.serveMember(i)
+		if err != nil {
+			return err
+		}
+		defer stopMember()
 	}
-	defer stopMember()
-	id, err := newIdentity(portOf(t.beats.LocalAddr()))
+	id, err := newIdentity(portOf(t.beats.LocalAddr()), portOf(t.logs[0].LocalAddr()), portOf(t.logs[1].LocalAddr()))
 	if err != nil {
 		return err
 	}
@@ -97,9 +105,10 @@ func run(ctx context.Context, image string, memory int) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%w\nthe console:\n%s", err, t.machine.console())
+			journal, _ := t.machine.shell.run("journalctl --no-pager --lines=80; systemctl --no-pager status 'haproxy-*' 'octavia-*' 'amphora-*'; ip netns exec amphora-haproxy ip address")
+			err = fmt.Errorf("%w\nthe console:\n%s\nthe journal:\n%s", err, t.machine.console(), journal)
 		}
-		t.machine.stop()
+		_ = t.machine.stop()
 	}()
 	fmt.Printf("image          %s, %d MiB\n", filepath.Base(image), info.Size()>>20)
 	return t.story(started)
@@ -112,16 +121,19 @@ func (t *trial) story(started time.Time) error {
 		return fmt.Errorf("agent does not answer: %w", err)
 	}
 	fmt.Printf("agent answers  %.1f s after power on; haproxy %s, keepalived %s\n", time.Since(started).Seconds(), agent.HAProxyVersion, agent.KeepalivedVersion)
+	if err := t.machine.shell.await(bootPatience); err != nil {
+		return fmt.Errorf("reach the shell: %w", err)
+	}
 	if err := t.heartbeat(); err != nil {
 		return err
 	}
 	if err := t.plug(); err != nil {
 		return fmt.Errorf("plug VIP: %w", err)
 	}
-	if err := t.configure(); err != nil {
+	if err := t.configure(0, 1000); err != nil {
 		return fmt.Errorf("configure haproxy: %w", err)
 	}
-	if err := t.traffic("through the VIP"); err != nil {
+	if err := t.traffic("through the VIP", 0); err != nil {
 		return err
 	}
 	details, err := t.driver.Details(t.ctx, t.target)
@@ -129,20 +141,16 @@ func (t *trial) story(started time.Time) error {
 		return err
 	}
 	fmt.Printf("memory         %d MiB free or cache\n", (details.MemoryFreeKiB+details.MemoryBuffersKiB+details.MemoryCachedKiB)>>10)
-	again := time.Now()
-	if err := t.machine.reset(); err != nil {
-		return err
-	}
-	// Nobody tells the amphora anything: it knows what it was doing.
-	if err := t.traffic("after a reset"); err != nil {
-		return err
-	}
-	fmt.Printf("reset          %.1f s until traffic flows again\n", time.Since(again).Seconds())
-	if _, err := t.answers(patience); err != nil {
-		return fmt.Errorf("agent does not answer after a reset: %w", err)
+	for _, chapter := range []func() error{t.offload, t.outlives, t.revived, t.standsBy, t.reset} {
+		if err := chapter(); err != nil {
+			return err
+		}
 	}
 	if err := t.driver.Remove(t.ctx, t.target, lbID); err != nil {
 		return fmt.Errorf("remove load balancer: %w", err)
+	}
+	if failed, err := t.machine.shell.run("systemctl --failed --no-legend --plain"); err != nil || failed != "" {
+		return fmt.Errorf("units have failed: %s, %w", failed, errors.Join(err, errors.New("see above")))
 	}
 	if strings.Contains(t.machine.console(), "FAILED") {
 		return errors.New("something in the image does not start")
@@ -196,7 +204,8 @@ func (t *trial) plug() error {
 	})
 }
 
-func (t *trial) configure() error {
+// configure has haproxy run one listener with one of the members.
+func (t *trial) configure(member, limit int) error {
 	info, err := t.driver.Info(t.ctx, t.target)
 	if err != nil {
 		return err
@@ -205,13 +214,13 @@ func (t *trial) configure() error {
 	cfg, _, err := haproxy.Render(amphora.LoadBalancer{
 		ID: lbID, Enabled: true, Topology: "SINGLE", VIP: netip.MustParseAddr(vip),
 		Listeners: []amphora.Listener{{
-			ID: "7e57ed00-0000-4000-8000-000000000003", Protocol: "HTTP", Port: 80, Enabled: true, ConnectionLimit: 1000, DefaultPoolID: "pool",
+			ID: "7e57ed00-0000-4000-8000-000000000003", Protocol: "HTTP", Port: 80, Enabled: true, ConnectionLimit: limit, DefaultPoolID: "pool",
 			TimeoutClientData: 50000, TimeoutMemberConnect: 5000, TimeoutMemberData: 50000,
 		}},
 		Pools: []amphora.Pool{{
 			ID: "pool", Protocol: "HTTP", Algorithm: "ROUND_ROBIN", Enabled: true,
 			Monitor: &amphora.Monitor{ID: "monitor", Type: "PING", Enabled: true, Delay: 1, Timeout: 1, RiseThreshold: 1, FallThreshold: 3},
-			Members: []amphora.Member{{ID: "member", Address: netip.MustParseAddr(host), Port: t.member, Weight: 1, Enabled: true}},
+			Members: []amphora.Member{{ID: "member", Address: netip.MustParseAddr(host), Port: t.members[member], Weight: 1, Enabled: true}},
 		}},
 	}, haproxy.Options{AmphoraID: amphoraID, HAProxyMajor: major, HAProxyMinor: minor, ConnectionLogging: true})
 	if err != nil {
@@ -220,24 +229,34 @@ func (t *trial) configure() error {
 	return t.driver.Apply(t.ctx, t.target, lbID, cfg)
 }
 
-// traffic asks the VIP until the member answers.
-func (t *trial) traffic(when string) error {
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	err := until(t.ctx, bootPatience, func() error {
-		r, err := http.NewRequestWithContext(t.ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", t.web), http.NoBody)
-		if err != nil {
-			return err
+var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// ask asks the VIP once.
+func (t *trial) ask() (string, error) {
+	r, err := http.NewRequestWithContext(t.ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", t.web), http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	return string(text), err
+}
+
+// traffic asks the VIP until a member answers.
+func (t *trial) traffic(when string, member int) error {
+	err := until(t.ctx, patience, func() error {
+		text, err := t.ask()
+		if err == nil && text != greetings[member] {
+			err = fmt.Errorf("got %q, want the member's greeting", text)
 		}
-		resp, err := client.Do(r)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil || string(text) != greeting {
-			return fmt.Errorf("got %s %q, want the member's greeting: %w", resp.Status, text, errors.Join(err, errors.New("no greeting")))
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("no traffic %s: %w", when, err)
@@ -247,15 +266,15 @@ func (t *trial) traffic(when string) error {
 }
 
 // serveMember is a web server on this machine's loopback, which the amphora sees as a member.
-func (t *trial) serveMember() (stop func(), err error) {
-	l, err := listener.Listen(context.Background(), "tcp", "127.0.0.1:0")
+func (t *trial) serveMember(i int) (stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	t.member = portOf(l.Addr())
+	t.members[i] = portOf(l.Addr())
 	server := &http.Server{
 		ReadHeaderTimeout: time.Minute,
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, greeting) }),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, greetings[i]) }),
 	}
 	go func() { _ = server.Serve(l) }()
 	return func() { _ = server.Close() }, nil
@@ -271,7 +290,7 @@ func portOf(a net.Addr) int {
 
 // freePort is a TCP port of loopback that nobody uses at the moment.
 func freePort() (int, error) {
-	l, err := listener.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
