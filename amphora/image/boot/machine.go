@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -19,7 +18,7 @@ import (
 type machine struct {
 	dir     string
 	cmd     *exec.Cmd
-	done    chan error
+	done    chan struct{} // closed when qemu has ended
 	monitor *json.Decoder
 	qmp     net.Conn
 	shell   *shell
@@ -47,7 +46,7 @@ func boot(ctx context.Context, dir, image, drive string, port, memoryMiB int) (*
 	if err := os.Truncate(disk, 4<<30); err != nil { // a flavor's, larger than the image
 		return nil, err
 	}
-	m := &machine{dir: dir, done: make(chan error, 1)}
+	m := &machine{dir: dir, done: make(chan struct{})}
 	socket := filepath.Join(dir, "qmp")
 	m.cmd = exec.CommandContext(ctx, "qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", strconv.Itoa(memoryMiB),
 		"-display", "none", "-serial", "file:"+filepath.Join(dir, "console"),
@@ -59,13 +58,14 @@ func boot(ctx context.Context, dir, image, drive string, port, memoryMiB int) (*
 	if err := m.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start qemu: %w", err)
 	}
-	go func() { m.done <- m.cmd.Wait() }()
+	go func() { _ = m.cmd.Wait(); close(m.done) }()
 	err := m.talk(ctx, socket)
 	if err == nil {
 		m.shell, err = openShell(ctx, filepath.Join(dir, "shell"))
 	}
 	if err != nil {
-		return nil, errors.Join(err, m.stop())
+		m.stop()
+		return nil, err
 	}
 	return m, nil
 }
@@ -133,7 +133,7 @@ func (m *machine) plug(web, dns int) error {
 func (m *machine) reset() error { return m.order("system_reset", nil) }
 
 // stop ends the machine.
-func (m *machine) stop() error {
+func (m *machine) stop() {
 	if m.qmp != nil {
 		_ = m.qmp.Close()
 	}
@@ -142,7 +142,6 @@ func (m *machine) stop() error {
 	}
 	_ = m.cmd.Process.Kill()
 	<-m.done
-	return nil
 }
 
 // console is the end of what the machine has said.

@@ -47,6 +47,8 @@ const (
 // greetings are what the members say.
 var greetings = [2]string{"hello from a member\n", "hello from another member\n"}
 
+var listener net.ListenConfig
+
 // trial is one image being tried.
 type trial struct {
 	ctx     context.Context //nolint:containedctx // the whole program is this one trial
@@ -70,15 +72,15 @@ func run(ctx context.Context, image string, memory int) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	t := &trial{ctx: ctx, target: amphora.Target{AmphoraID: amphoraID, Address: netip.MustParseAddr("127.0.0.1")}}
-	if t.beats, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+	if t.beats, err = listener.ListenPacket(ctx, "udp", "127.0.0.1:0"); err != nil {
 		return err
 	}
-	defer t.beats.Close()
+	defer func() { _ = t.beats.Close() }()
 	for i := range t.logs {
-		if t.logs[i], err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+		if t.logs[i], err = listener.ListenPacket(ctx, "udp", "127.0.0.1:0"); err != nil {
 			return err
 		}
-		defer t.logs[i].Close()
+		defer func() { _ = t.logs[i].Close() }()
 		stopMember, err := t.serveMember(i)
 		if err != nil {
 			return err
@@ -108,7 +110,7 @@ func run(ctx context.Context, image string, memory int) (err error) {
 			journal, _ := t.machine.shell.run("journalctl --no-pager --lines=80; systemctl --no-pager status 'haproxy-*' 'octavia-*' 'amphora-*'; ip netns exec amphora-haproxy ip address")
 			err = fmt.Errorf("%w\nthe console:\n%s\nthe journal:\n%s", err, t.machine.console(), journal)
 		}
-		_ = t.machine.stop()
+		t.machine.stop()
 	}()
 	fmt.Printf("image          %s, %d MiB\n", filepath.Base(image), info.Size()>>20)
 	return t.story(started)
@@ -267,7 +269,7 @@ func (t *trial) traffic(when string, member int) error {
 
 // serveMember is a web server on this machine's loopback, which the amphora sees as a member.
 func (t *trial) serveMember(i int) (stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listener.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +292,7 @@ func portOf(a net.Addr) int {
 
 // freePort is a TCP port of loopback that nobody uses at the moment.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listener.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
