@@ -131,12 +131,18 @@ func (l *lab) startServer(cmd *exec.Cmd, name string, end syscall.Signal) *dbser
 	l.t.Helper()
 	log := must[*os.File](l.t)(os.Create(filepath.Join(l.t.TempDir(), name+".log")))
 	cmd.Stdout, cmd.Stderr = log, log
+	// Upstream's programs fork, and what they forked stays when they are killed.
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	p, err := dbserver.Start(cmd, end)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() {
 		_ = p.Stop()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = log.Close()
 		if l.t.Failed() {
 			showTail(l.t, log.Name())
