@@ -45,11 +45,44 @@ func (h *host) bridge(networkID string, address netip.Prefix) error {
 	return nil
 }
 
+// bridgeOf is the bridge of a port's network. One that a user made gets it with its first port; the sandbox is the gateway there,
+// too.
+func (h *host) bridgeOf(p neutron.Port) (string, error) {
+	h.mu.Lock()
+	name := h.bridges[p.NetworkID]
+	h.mu.Unlock()
+	if name != "" {
+		return name, nil
+	}
+	var address netip.Prefix
+	for _, ip := range p.FixedIPs {
+		subnet, _ := h.network.Subnet(ip.SubnetID)
+		if subnet.GatewayIP == nil {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(subnet.CIDR)
+		if err != nil {
+			return "", err
+		}
+		gateway, err := netip.ParseAddr(*subnet.GatewayIP)
+		if err != nil {
+			return "", err
+		}
+		address = netip.PrefixFrom(gateway, prefix.Bits())
+	}
+	if err := h.bridge(p.NetworkID, address); err != nil {
+		return "", err
+	}
+	return h.bridgeOf(p)
+}
+
 func (h *host) nic(p neutron.Port, configured bool) (instance.NIC, error) {
 	network, _ := h.network.Network(p.NetworkID)
-	h.mu.Lock()
-	nic := instance.NIC{PortID: p.ID, MAC: p.MACAddress, Bridge: h.bridges[p.NetworkID], MTU: network.MTU}
-	h.mu.Unlock()
+	bridge, err := h.bridgeOf(p)
+	if err != nil {
+		return instance.NIC{}, err
+	}
+	nic := instance.NIC{PortID: p.ID, MAC: p.MACAddress, Bridge: bridge, MTU: network.MTU}
 	if !configured {
 		return nic, nil
 	}

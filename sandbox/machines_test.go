@@ -158,3 +158,25 @@ func TestLeaksSeeWhatTheKernelHas(t *testing.T) {
 	gone(t, nova, id)
 	assertNoLeaks(t, s)
 }
+
+// TestNetworksOfUsersAreWired plugs a port of a network that a user made into a server: the gateway answers there.
+func TestNetworksOfUsersAreWired(t *testing.T) {
+	s := start(t, sandbox.Config{Agent: listener(t), BuildDelay: -1, DeleteDelay: -1})
+	ctx, c := t.Context(), login(t, s, s.Settings().Service)
+	own := c.make(c.neutron, "networks", `{"network": {"name": "own"}}`)
+	c.make(c.neutron, "subnets", `{"subnet": {"network_id": "`+id(own)+`", "cidr": "10.20.0.0/24", "ip_version": 4}}`)
+	neutron := network.NewNeutron(session(t, s), cloud.Endpoint{Type: "network"})
+	port, err := neutron.CreatePort(ctx, network.PortSpec{Name: "p", NetworkID: id(own), AdminStateUp: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nova, server := amphora(t, s, "amphora-1")
+	active(t, nova, server)
+	if err := nova.AttachPort(ctx, server, port.ID); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.Exec(ctx, server, "sh", "-ec", "ip addr add "+port.FixedIPs[0].Address+"/24 dev eth1; ip link set eth1 up; ping -c 1 -W 5 10.20.0.1")
+	if err != nil {
+		t.Errorf("got %v: %s", err, out)
+	}
+}
