@@ -29,6 +29,7 @@ func TestUpstreamAgent(t *testing.T) {
 	s.isRotated()
 	s.memberChanges()
 	s.policyDecides()
+	s.reachesAnotherNetwork()
 	s.servesManyKinds()
 	s.terminates()
 	s.refusesOne()

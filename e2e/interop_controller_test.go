@@ -41,6 +41,7 @@ func TestUpstreamController(t *testing.T) {
 		t.Errorf("changes of a member took a reload: got worker %s, had %s", got, before)
 	}
 	s.policyDecides()
+	s.reachesAnotherNetwork()
 	s.servesManyKinds()
 	s.terminates()
 	s.amphoraDies()

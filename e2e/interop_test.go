@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os/exec"
 	"slices"
@@ -14,12 +15,15 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/amphorae"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/l7policies"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/listeners"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/loadbalancers"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/monitors"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/pools"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
+	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 	"github.com/gophercloud/gophercloud/v2/pagination"
 )
 
@@ -50,6 +54,36 @@ func (s *story) poolOf(member int, o pools.CreateOpts) string {
 	s.member(p.ID, member)
 	s.settle()
 	return p.ID
+}
+
+// reachesAnotherNetwork has a member on a network of its own: the amphora is plugged there, and unplugged when the member goes.
+func (s *story) reachesAnotherNetwork() {
+	s.t.Helper()
+	neutron := must[*gophercloud.ServiceClient](s.t)(openstack.NewNetworkV2(s.tenant.ProviderClient, gophercloud.EndpointOpts{Region: s.sandbox.Settings().Region}))
+	network := must[*networks.Network](s.t)(networks.Create(s.t.Context(), neutron, networks.CreateOpts{Name: "far"}).Extract())
+	subnet := must[*subnets.Subnet](s.t)(subnets.Create(s.t.Context(), neutron, subnets.CreateOpts{
+		NetworkID: network.ID, CIDR: "10.20.0.0/24", IPVersion: gophercloud.IPv4,
+	}).Extract())
+	// Its gateway is this world, once somebody is plugged there.
+	l := must[net.Listener](s.t)(net.Listen("tcp", "0.0.0.0:0"))
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "far") })}
+	go func() { _ = server.Serve(l) }()
+	s.t.Cleanup(func() { _ = server.Close() })
+	far := must[*pools.Member](s.t)(pools.CreateMember(s.t.Context(), s.tenant, s.actor.pool, pools.CreateMemberOpts{
+		Name: "far", Address: "10.20.0.1", ProtocolPort: l.Addr().(*net.TCPAddr).Port, SubnetID: subnet.ID,
+	}).Extract())
+	s.settle()
+	within(s.t, 30*time.Second, "the far member answers", func() bool { who, err := s.site.ask(); return err == nil && who == "far" })
+	if err := pools.DeleteMember(s.t.Context(), s.tenant, s.actor.pool, far.ID).ExtractErr(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.settle()
+	within(s.t, 30*time.Second, "nobody is on the far network", func() bool {
+		return networks.Delete(s.t.Context(), neutron, network.ID).ExtractErr() == nil
+	})
+	if who, err := s.site.ask(); err != nil {
+		s.t.Errorf("after the far member, %q, %v", who, err)
+	}
 }
 
 // servesManyKinds has listeners of other kinds come, serve and go.
