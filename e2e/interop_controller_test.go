@@ -124,7 +124,7 @@ stats_update_threads = 1
 func (l *lab) startPython(program, conf string) *dbserver.Process {
 	l.t.Helper()
 	cmd := exec.Command(program, "--config-file", conf)
-	return l.startServer(cmd, program, syscall.SIGKILL)
+	return l.startServer(cmd, program, syscall.SIGTERM)
 }
 
 // startServer starts a server that ends with the test. If that fails, the end of what it has said is shown.

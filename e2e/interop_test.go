@@ -40,7 +40,7 @@ func must[T any](t *testing.T) func(T, error) T {
 }
 
 // quickHealth is in octavia.conf for amphorae that die: some missing heartbeats are enough.
-const quickHealth = "[health_manager]\nheartbeat_timeout = 8\nhealth_check_interval = 1\n"
+const quickHealth = "[health_manager]\nheartbeat_timeout = 12\nhealth_check_interval = 1\n"
 
 // quickRotation is in octavia.conf for certificates of amphorae that are old when they are new.
 const quickRotation = "[certificates]\ncert_validity_time = 864000\n[house_keeping]\ncert_interval = 5\n"
