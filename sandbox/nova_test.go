@@ -122,6 +122,34 @@ func TestDetachedPortsAreLetGo(t *testing.T) {
 	c.assertRefused(c.nova, []refusal{{"detach twice", "DELETE", path, "", 404, "itemNotFound", id(port)}})
 }
 
+// TestPortsMadeForAServerGoWithIt: who attaches a network has Nova make the port.
+func TestPortsMadeForAServerGoWithIt(t *testing.T) {
+	s := start(t, sandbox.Config{BuildDelay: -1, DeleteDelay: -1})
+	st := s.Settings()
+	c := login(t, s, st.Service)
+	server := id(c.make(c.nova, "servers", serverBody(c, st, "")))
+	c.awaitStatus(server, "ACTIVE")
+	interfaces := "servers/" + server + "/os-interface"
+	const nowhere = "00000000-0000-4000-8000-000000000000"
+	attach := func(network string) string { return fmt.Sprintf(`{"interfaceAttachment": {"net_id": %q}}`, network) }
+	c.assertRefused(c.nova, []refusal{{"attach to nothing", "POST", interfaces, attach(nowhere), 400, "badRequest", nowhere}})
+	port := func() string { return c.make(c.nova, interfaces, attach(st.NetworkID))["port_id"].(string) }
+	first, second := port(), port()
+	if v := c.call(c.neutron, http.MethodGet, "ports/"+first, "").body["port"].(map[string]any); v["device_id"] != server || len(v["fixed_ips"].([]any)) != 1 {
+		t.Errorf("got port %v, want it on the server, with an address", v)
+	}
+	c.call(c.nova, http.MethodDelete, interfaces+"/"+first, "")
+	within(t, func() bool {
+		return c.call(c.neutron, http.MethodGet, "ports/"+first, "").status == http.StatusNotFound
+	})
+	c.call(c.nova, http.MethodDelete, "servers/"+server, "")
+	c.awaitStatus(server, "")
+	if a := c.call(c.neutron, http.MethodGet, "ports/"+second, ""); a.status != http.StatusNotFound {
+		t.Errorf("got %d for the port of a server that is gone, want 404", a.status)
+	}
+	assertNoLeaks(t, s)
+}
+
 func TestNovaQuotas(t *testing.T) {
 	s := start(t, sandbox.Config{ServerQuota: 1, BuildDelay: -1, DeleteDelay: -1})
 	st := s.Settings()

@@ -30,11 +30,7 @@ func (n *Nova) attach(r *rest.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	var body struct {
-		Attachment struct {
-			PortID string `json:"port_id"`
-		} `json:"interfaceAttachment"`
-	}
+	var body attachBody
 	if err := r.Decode(&body); err != nil {
 		return 0, nil, err
 	}
@@ -46,22 +42,59 @@ func (n *Nova) attach(r *rest.Request) (int, any, error) {
 		return 0, nil, rest.Conflict("", "Cannot 'attach_interface' instance %s while it is in %s", s.ID, state)
 	}
 	id := body.Attachment.PortID
-	if p, ok := n.network.Port(id); !ok {
-		return 0, nil, rest.NotFound("Port %s could not be found.", id)
-	} else if p.DeviceID == s.ID {
-		return 0, nil, &rest.Error{Status: http.StatusConflict, Message: "Port " + id + " is still in use."}
-	}
-	p, err := n.network.Bind(id, s.ID, "compute:"+Zone, hostName)
-	if err != nil {
-		return 0, nil, err
-	}
-	if n.host != nil {
-		if err := n.host.Plug(s.ID, p); err != nil {
-			n.network.Unbind(id, s.ID)
-			return 0, nil, &rest.Error{Status: http.StatusInternalServerError, Message: "PortBindingFailed: " + err.Error()}
+	if id == "" {
+		if id, err = n.makePort(s, body); err != nil {
+			return 0, nil, err
 		}
 	}
+	p, err := n.plug(s, id)
+	if err != nil {
+		if body.Attachment.PortID == "" {
+			n.network.RemovePort(id)
+		}
+		return 0, nil, err
+	}
 	return http.StatusOK, rest.Doc{"interfaceAttachment": attachment(p)}, nil
+}
+
+// attachBody is POST /servers/{id}/os-interface: a port, or a network on which one is made.
+type attachBody struct {
+	Attachment struct {
+		PortID   string            `json:"port_id"`
+		NetID    string            `json:"net_id"`
+		FixedIPs []neutron.FixedIP `json:"fixed_ips"`
+	} `json:"interfaceAttachment"`
+}
+
+// makePort makes a port for a server, which goes with it.
+func (n *Nova) makePort(s Server, body attachBody) (string, error) {
+	if _, ok := n.network.Network(body.Attachment.NetID); !ok {
+		return "", rest.BadRequest("Network %s could not be found.", body.Attachment.NetID)
+	}
+	p, err := n.network.AddPort(neutron.Port{NetworkID: body.Attachment.NetID, ProjectID: s.TenantID, FixedIPs: body.Attachment.FixedIPs})
+	if err != nil {
+		return "", err
+	}
+	n.made[s.ID] = append(n.made[s.ID], p.ID)
+	return p.ID, nil
+}
+
+// plug gives a port to a server.
+func (n *Nova) plug(s Server, id string) (neutron.Port, error) {
+	if p, ok := n.network.Port(id); !ok {
+		return p, rest.NotFound("Port %s could not be found.", id)
+	} else if p.DeviceID == s.ID {
+		return p, &rest.Error{Status: http.StatusConflict, Message: "Port " + id + " is still in use."}
+	}
+	p, err := n.network.Bind(id, s.ID, "compute:"+Zone, hostName)
+	if err != nil || n.host == nil {
+		return p, err
+	}
+	if err := n.host.Plug(s.ID, p); err != nil {
+		n.network.Unbind(id, s.ID)
+		return p, &rest.Error{Status: http.StatusInternalServerError, Message: "PortBindingFailed: " + err.Error()}
+	}
+	return p, nil
 }
 
 func (n *Nova) detach(r *rest.Request) (int, any, error) {
