@@ -138,8 +138,8 @@ func (h *haproxy) service(id string) service {
 	}
 }
 
-// haproxyUnit has haproxy's words in a file, where the agent reads why it does not start. haproxy raises its limit of files to what it
-// needs; with upstream's, which begins at the top, it goes through millions of files before every PING, and misses their time.
+// haproxyUnit has haproxy's words in a file, where the agent reads why it does not start. haproxy raises its limit of files by itself to
+// what its connections need; the hard one is upstream's.
 const haproxyUnit = `[Unit]
 Description=HAProxy Load Balancer
 After=network.target syslog.service amphora-netns.service
