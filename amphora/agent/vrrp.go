@@ -89,6 +89,7 @@ func (v *vrrp) service() service {
 
 // vrrpUnit ends all of keepalived's processes, where upstream's ends one: what is left of a keepalived that was killed would keep the
 // next from starting.
+// A pid file that a reset left behind makes systemd take another process for keepalived, and the start for failed.
 const vrrpUnit = `[Unit]
 Description=Keepalive Daemon (LVS and VRRP)
 After=network-online.target amphora-netns.service
@@ -101,6 +102,7 @@ Type=forking
 KillMode=mixed
 Restart=always
 RestartSec=1
+ExecStartPre=-/bin/rm -f @pid @child
 ExecStart=/sbin/ip netns exec @namespace @program --log-facility=1 -f @config -p @pid -r @child
 ExecReload=/bin/kill -HUP $MAINPID
 PIDFile=@pid

@@ -58,6 +58,7 @@ type trial struct {
 	beats   net.PacketConn
 	logs    [2]net.PacketConn // where those of tenants and of operators go
 	web     int               // port that leads to the VIP's
+	dns     int               // the same, for UDP
 	members [2]int            // ports of the members, on loopback
 }
 
@@ -143,7 +144,7 @@ func (t *trial) story(started time.Time) error {
 		return err
 	}
 	fmt.Printf("memory         %d MiB free or cache\n", (details.MemoryFreeKiB+details.MemoryBuffersKiB+details.MemoryCachedKiB)>>10)
-	for _, chapter := range []func() error{t.offload, t.outlives, t.revived, t.standsBy, t.reset} {
+	for _, chapter := range []func() error{t.offload, t.outlives, t.datagrams, t.revived, t.standsBy, t.reset} {
 		if err := chapter(); err != nil {
 			return err
 		}
@@ -194,7 +195,7 @@ func (t *trial) plug() error {
 	if err != nil {
 		return err
 	}
-	t.web = web
+	t.web, t.dns = web, dns
 	if err := t.machine.plug(web, dns); err != nil {
 		return err
 	}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/ottavino/ottavino/amphora"
+	"github.com/ottavino/ottavino/amphora/keepalived"
+)
+
+const udpListener = "7e57ed00-0000-4000-8000-000000000004"
+
+// datagrams has the image's kernel balance UDP: IPVS, masquerading and the check, with a member on this machine that sends back what
+// it gets.
+func (t *trial) datagrams() error {
+	member, err := listener.ListenPacket(t.ctx, "udp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = member.Close() }()
+	go func() {
+		buffer := make([]byte, 1500)
+		for {
+			n, from, err := member.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			_, _ = member.WriteTo(buffer[:n], from)
+		}
+	}()
+	cfg, err := keepalived.Render(amphora.LoadBalancer{
+		ID: lbID, Enabled: true, Topology: "SINGLE", VIP: netip.MustParseAddr(vip),
+		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "UDP", Port: 53, Enabled: true, ConnectionLimit: -1, DefaultPoolID: "udp"}},
+		Pools: []amphora.Pool{{
+			ID: "udp", Protocol: "UDP", Algorithm: "ROUND_ROBIN", Enabled: true,
+			Monitor: &amphora.Monitor{ID: "udp-monitor", Type: "UDP-CONNECT", Enabled: true, Delay: 3, Timeout: 2, RiseThreshold: 1, FallThreshold: 2},
+			Members: []amphora.Member{{ID: "udp-member", Address: netip.MustParseAddr(host), Port: portOf(member.LocalAddr()), Weight: 1, Enabled: true}},
+		}},
+	}, udpListener, keepalived.Options{})
+	if err != nil {
+		return err
+	}
+	if err := t.driver.ApplyListener(t.ctx, t.target, udpListener, cfg); err != nil {
+		return fmt.Errorf("apply UDP listener: %w", err)
+	}
+	if err := until(t.ctx, patience, t.echo); err != nil {
+		return fmt.Errorf("no datagram comes back: %w", err)
+	}
+	fmt.Println("datagrams      through the VIP, and back")
+	return t.driver.RemoveListener(t.ctx, t.target, udpListener)
+}
+
+// echo sends a datagram to the VIP and wants it back.
+func (t *trial) echo() error {
+	conn, err := net.DialTimeout("udp", fmt.Sprintf("127.0.0.1:%d", t.dns), time.Second)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte("ping")); err != nil {
+		return err
+	}
+	buffer := make([]byte, 16)
+	n, err := conn.Read(buffer)
+	if err == nil && string(buffer[:n]) != "ping" {
+		err = fmt.Errorf("got %q", buffer[:n])
+	}
+	return err
+}
