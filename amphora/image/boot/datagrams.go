@@ -54,7 +54,8 @@ func (t *trial) datagrams() error {
 
 // echo sends a datagram to the VIP and wants it back.
 func (t *trial) echo() error {
-	conn, err := net.DialTimeout("udp", fmt.Sprintf("127.0.0.1:%d", t.dns), time.Second)
+	var d net.Dialer
+	conn, err := d.DialContext(t.ctx, "udp", fmt.Sprintf("127.0.0.1:%d", t.dns))
 	if err != nil {
 		return err
 	}
