@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 )
 
 // implicit connects so that a transaction begins with its first statement: one round trip less for each that only reads,
@@ -74,6 +75,9 @@ func (t implicitTx) end(statement string) error {
 		return nil
 	}
 	t.conn.begun = false
-	_, err := t.conn.ExecContext(context.Background(), statement, nil)
-	return err
+	if _, err := t.conn.ExecContext(context.Background(), statement, nil); err != nil {
+		// Whoever got this connection next would see what this transaction saw: there must be no next.
+		return fmt.Errorf("%w: %w", driver.ErrBadConn, err)
+	}
+	return nil
 }

@@ -119,26 +119,6 @@ func (v *lvs) installChecks() error {
 	return ifAbsent(filepath.Join(v.checkDir(), "udp_check.sh"), 0o100, udpCheck)
 }
 
-// vrrpCheck is what the keepalived of an amphora that has a partner runs, beside haproxy's check: it fails for every listener whose
-// keepalived does not run. It stands in for upstream's, which asks systemd.
-const vrrpCheck = `failed=0
-for file in "%s"/*.pid; do
-	case "${file##*/}" in
-	*.*.pid) continue ;;
-	esac
-	[ ! -e "$file" ] || kill -0 "$(cat "$file")" 2>/dev/null || failed=$((failed + 1))
-done
-exit $failed
-`
-
-func (v *lvs) installVRRPCheck() error {
-	dir := filepath.Join(v.base, "vrrp", "check_scripts")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return ifAbsent(filepath.Join(dir, "lvs_udp_check.sh"), 0o100, fmt.Sprintf(vrrpCheck, v.dir()))
-}
-
 // install stores a configuration; nothing is started or restarted.
 func (v *lvs) install(id string, cfg []byte) error {
 	if err := os.MkdirAll(v.dir(), 0o755); err != nil {

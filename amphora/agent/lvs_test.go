@@ -418,7 +418,12 @@ func (r *rig) tellPartner(apply func([]byte), one *udpEcho) {
 	if err := r.driver.UploadConfig(r.t.Context(), r.target, []byte(both)); err != nil {
 		r.t.Fatal(err)
 	}
+	r.put("/1.0/vrrp/upload", "vrrp_instance x {\n}\n", 200, `"OK"`)
+	haproxys := filepath.Join(r.dir, "octavia", "vrrp", "check_scripts", "haproxy_check_script.sh")
 	apply(r.udpConfig(monitored, one.member()))
+	if _, err := os.Stat(haproxys); !os.IsNotExist(err) {
+		r.t.Errorf("haproxy is asked for, which does not run: %v", err)
+	}
 	check := func() int {
 		cmd := exec.Command("bash", filepath.Join(r.dir, "octavia", "vrrp", "check_scripts", "lvs_udp_check.sh"))
 		_ = cmd.Run() // the status says it

@@ -39,12 +39,10 @@ func (a *Agent) putUDPListener(r *http.Request, body []byte) reply {
 		return refused(http.StatusConflict, err.Error())
 	}
 	err := errors.Join(a.lvs.installChecks(), a.lvs.install(id, body))
-	if a.config().Topology == "ACTIVE_STANDBY" {
-		err = errors.Join(err, a.lvs.installVRRPCheck())
-	}
 	if err != nil {
 		return said(http.StatusInternalServerError, "Error storing keepalivedlvs configuration", err.Error())
 	}
+	a.updateChecksFor(r.Context(), id, "reload")
 	rep := ok(http.StatusOK)
 	rep.etag = md5hex(body)
 	return rep
@@ -68,7 +66,7 @@ func (a *Agent) actUDPListener(ctx context.Context, id, action string) reply {
 	if err != nil {
 		return said(http.StatusInternalServerError, "Failed to "+word+" keepalivedlvs listener "+id, err.Error())
 	}
-	if cfg, err := a.lvs.config(id); err == nil && action != "stop" && a.config().Topology != "ACTIVE_STANDBY" {
+	if cfg, err := a.lvs.config(id); err == nil && action != "stop" && a.config().Topology != activeStandby {
 		a.advertise(ctx, virtualIPs(cfg))
 	}
 	return said(http.StatusAccepted, "OK", "keepalivedlvs listener "+id+" "+word+"ed")
@@ -91,6 +89,7 @@ func (a *Agent) removeUDPListener(ctx context.Context, id string) reply {
 	if err := a.masquerade(ctx); err != nil {
 		a.log.WarnContext(ctx, "masquerading not ended", "error", err)
 	}
+	a.updateChecksFor(ctx, id, "reload") // of what is left
 	return ok(http.StatusOK)
 }
 

@@ -29,7 +29,6 @@ type vrrp struct {
 }
 
 const (
-	vrrpProgram   = "/usr/sbin/keepalived"
 	vrrpName      = "octavia-keepalived"
 	activeStandby = "ACTIVE_STANDBY"
 )
@@ -75,15 +74,11 @@ done
 exit $status
 `
 
-// asksNobody keeps keepalived from looking up what its host is called, for which it would ask somebody in the tenant's network, and
-// wait. The mount is seen by nobody else, because ip netns exec has made a namespace for mounts.
-const asksNobody = `mount --bind "$0" /etc/resolv.conf 2>/dev/null; exec "$@"`
-
 func (v *vrrp) service() service {
 	return service{
 		name: vrrpName + ".service", pidFile: v.pidFile(),
-		argv: []string{"sh", "-c", asksNobody, v.resolver(), vrrpProgram, "--log-facility=1", "-f", v.configFile(), "-p", v.pidFile(), "-r", v.childFile()},
-		unit: strings.NewReplacer("@program", vrrpProgram, "@config", v.configFile(), "@pid", v.pidFile(), "@child", v.childFile(), "@namespace", namespace).Replace(vrrpUnit),
+		argv: []string{"sh", "-c", unresolved, v.resolver(), keepalivedProgram, "--log-facility=1", "-f", v.configFile(), "-p", v.pidFile(), "-r", v.childFile()},
+		unit: strings.NewReplacer("@program", keepalivedProgram, "@config", v.configFile(), "@pid", v.pidFile(), "@child", v.childFile(), "@namespace", namespace).Replace(vrrpUnit),
 	}
 }
 
@@ -153,7 +148,7 @@ func (v *vrrp) start(ctx context.Context) error {
 // complaints is what keepalived says about its configuration.
 func (v *vrrp) complaints(ctx context.Context) string {
 	ctx = context.WithoutCancel(ctx)
-	out, _ := exec.CommandContext(ctx, "ip", "netns", "exec", namespace, vrrpProgram, "-t", "-l", "-f", v.configFile()).CombinedOutput()
+	out, _ := exec.CommandContext(ctx, "ip", "netns", "exec", namespace, keepalivedProgram, "-t", "-l", "-f", v.configFile()).CombinedOutput()
 	return string(bytes.TrimSpace(out))
 }
 
