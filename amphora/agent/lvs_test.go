@@ -420,7 +420,11 @@ func (r *rig) tellPartner(apply func([]byte), one *udpEcho) {
 	}
 	r.put("/1.0/vrrp/upload", "vrrp_instance x {\n}\n", 200, `"OK"`)
 	haproxys := filepath.Join(r.dir, "octavia", "vrrp", "check_scripts", "haproxy_check_script.sh")
+	if err := os.WriteFile(haproxys, []byte("exit 1"), 0o600); err != nil { // as before the first listener
+		r.t.Fatal(err)
+	}
 	apply(r.udpConfig(monitored, one.member()))
+	r.put("/1.0/listeners/"+amphoraID+"/"+udpListener+"/udp_listener", string(r.udpConfig(monitored, one.member())), 200, `"OK"`)
 	if _, err := os.Stat(haproxys); !os.IsNotExist(err) {
 		r.t.Errorf("haproxy is asked for, which does not run: %v", err)
 	}
