@@ -51,7 +51,7 @@ func New(confPath string, log *slog.Logger) (*Agent, error) {
 	h := newHAProxy(conf, services, l, log)
 	return &Agent{
 		confPath: confPath, log: log, conf: conf, ledger: l, haproxy: h,
-		lvs:      newLVS(conf.BasePath),
+		lvs:      newLVS(conf.BasePath, services),
 		vrrp:     &vrrp{base: conf.BasePath, services: services},
 		exporter: &exporter{haproxy: h, log: log},
 		versions: &versions{haproxy: conf.HAProxy},
@@ -139,6 +139,12 @@ func (a *Agent) serve(ctx context.Context, l net.Listener) error {
 	}
 	return nil
 }
+
+// The commands that units run, with or without the agent.
+const (
+	NetworksCommand = "netns" // RestoreNetworks
+	LVSCommand      = "lvs"   // PrepareUDPListener, with the id of the listener
+)
 
 // RestoreNetworks brings the namespace and its interfaces back after a reboot.
 func (a *Agent) RestoreNetworks(ctx context.Context) error {

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,7 +24,8 @@ import (
 // lvs runs one keepalived per UDP or SCTP listener: it programs the kernel's IPVS in the namespace and checks members. Like haproxy
 // it outlives the agent, and what runs is told by its pid file.
 type lvs struct {
-	base string
+	base     string
+	services services
 
 	mu      sync.Mutex
 	stopped map[string]bool   // by a controller, or not started yet, since the agent started
@@ -39,10 +38,8 @@ type retry struct {
 	wait time.Duration
 }
 
-const keepalivedProgram = "/usr/sbin/keepalived"
-
-func newLVS(base string) *lvs {
-	return &lvs{base: base, stopped: map[string]bool{}, retries: map[string]*retry{}}
+func newLVS(base string, s services) *lvs {
+	return &lvs{base: base, services: s, stopped: map[string]bool{}, retries: map[string]*retry{}}
 }
 
 const lvsPrefix = "octavia-keepalivedlvs-"
@@ -135,25 +132,6 @@ func (v *lvs) install(id string, cfg []byte) error {
 	return os.Chtimes(v.configFile(id), now, now)
 }
 
-// keepalivedPID reads a pid file; 0 when what it names does not run.
-func keepalivedPID(pidFile string) int {
-	text, err := os.ReadFile(pidFile)
-	if err != nil {
-		return 0
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 1 || !isKeepalived(pid) {
-		return 0
-	}
-	return pid
-}
-
-// isKeepalived says that a number is not another's by now.
-func isKeepalived(pid int) bool {
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.HasPrefix(string(name), "keepalived")
-}
-
 func (v *lvs) pid(id string) int      { return keepalivedPID(v.pidFiles(id)[0]) }
 func (v *lvs) running(id string) bool { return v.pid(id) != 0 }
 
@@ -169,12 +147,9 @@ func (v *lvs) pending(id string) bool {
 
 func (v *lvs) resolver() string { return filepath.Join(v.dir(), "resolv.conf") }
 
-// unresolved runs a program with another resolv.conf: keepalived looks up what its host is called, and would ask somebody in the
-// tenant's network, and wait for an answer. The mount is seen by nobody else, because ip netns exec has made a namespace for mounts.
-const unresolved = `mount --bind "$0" /etc/resolv.conf 2>/dev/null; exec "$@"`
-
-// start runs keepalived in the namespace, where it makes itself a daemon.
-func (v *lvs) start(ctx context.Context, id string) error {
+// prepare has the kernel ready for the keepalived of a listener, which does not run. With the agent or without, every start of it
+// comes after this.
+func (v *lvs) prepare(ctx context.Context, id string) error {
 	if err := needIPVS(ctx); err != nil {
 		return err
 	}
@@ -187,33 +162,47 @@ func (v *lvs) start(ctx context.Context, id string) error {
 	if err := v.installChecks(); err != nil {
 		return fmt.Errorf("install checks: %w", err)
 	}
+	cfg, err := v.config(id)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dropServices(cfg), ifAbsent(v.resolver(), 0o644, "nameserver 127.0.0.1\n"))
+}
+
+func (v *lvs) service(id string) service {
+	files := v.pidFiles(id)
+	s := service{
+		name: lvsPrefix + id + ".service", pidFile: files[0],
+		argv: []string{
+			"env", "PATH=" + v.checkDir() + ":/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-c", unresolved, v.resolver(), keepalivedProgram,
+			"--log-facility=1", "-f", v.configFile(id), "-p", files[0], "-r", files[1], "-c", files[2],
+		},
+	}
+	s.unit = keepalivedUnit(s, files, "ExecStartPre=@agent "+LVSCommand+" "+id+"\n")
+	return s
+}
+
+// start runs keepalived in the namespace, where it makes itself a daemon.
+func (v *lvs) start(ctx context.Context, id string) error {
 	if err := v.end(ctx, id); err != nil {
+		return err
+	}
+	if err := v.prepare(ctx, id); err != nil {
 		return err
 	}
 	cfg, err := v.config(id)
 	if err != nil {
 		return err
 	}
-	if err := dropServices(cfg); err != nil {
-		return err
-	}
-	if err := ifAbsent(v.resolver(), 0o644, "nameserver 127.0.0.1\n"); err != nil {
-		return err
-	}
-	files := v.pidFiles(id)
-	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", namespace, "sh", "-c", unresolved, v.resolver(), keepalivedProgram,
-		"--log-facility=1", "-f", v.configFile(id), "-p", files[0], "-r", files[1], "-c", files[2])
-	cmd.Env = append(os.Environ(), "PATH="+v.checkDir()+":"+cmp.Or(os.Getenv("PATH"), "/usr/sbin:/usr/bin:/sbin:/bin"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	read := time.Now()
-	if err := cmd.Run(); err != nil {
+	if _, err := v.services.start(ctx, v.service(id)); err != nil {
 		return fmt.Errorf("%w: %s", err, v.complaints(ctx, id))
 	}
 	if err := poll(ctx, "keepalived to take its configuration", func() bool { return v.running(id) && serves(cfg) }); err != nil {
 		return fmt.Errorf("%w: %s", err, v.complaints(ctx, id))
 	}
 	v.forgive(id)
-	return os.Chtimes(files[0], read, read)
+	return os.Chtimes(v.pidFiles(id)[0], read, read)
 }
 
 // complaints is what keepalived says about a configuration.
@@ -254,7 +243,10 @@ func (v *lvs) end(ctx context.Context, id string) error {
 		}
 	}
 	gone := func() bool { return !slices.ContainsFunc(pids, isKeepalived) }
-	err := kill(pids, syscall.SIGTERM)
+	err := v.services.stop(ctx, v.service(id), v.pid(id))
+	if err == nil {
+		err = kill(pids, syscall.SIGTERM)
+	}
 	if err == nil && poll(ctx, "", gone) != nil {
 		err = kill(pids, syscall.SIGKILL)
 	}
@@ -296,6 +288,7 @@ func (v *lvs) remove(ctx context.Context, id string) error {
 	if err := v.stop(ctx, id); err != nil {
 		return err
 	}
+	v.services.remove(ctx, v.service(id))
 	v.forgive(id)
 	return os.Remove(v.configFile(id))
 }

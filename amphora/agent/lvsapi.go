@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
@@ -80,6 +81,18 @@ func (a *Agent) startUDPListener(ctx context.Context, id string) error {
 		return err
 	}
 	return a.lvs.start(ctx, id)
+}
+
+// PrepareUDPListener has the kernel ready for the keepalived of a listener. It runs before a unit starts that, at boot and when it
+// died, agent or not.
+func (a *Agent) PrepareUDPListener(ctx context.Context, id string) error {
+	if !safeName.MatchString(id) {
+		return fmt.Errorf("not an id: %q", id)
+	}
+	if err := needIPVS(ctx); err != nil {
+		return err
+	}
+	return errors.Join(a.masquerade(ctx), a.lvs.prepare(ctx, id))
 }
 
 func (a *Agent) removeUDPListener(ctx context.Context, id string) reply {

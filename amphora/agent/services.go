@@ -16,11 +16,21 @@ import (
 // service is a program in the namespace that outlives the agent.
 type service struct {
 	name    string   // of its unit
-	unit    string   // its text
+	unit    string   // its text; @agent is this program, as it was called
 	argv    []string // where there is no systemd
 	words   string   // file of what it says; "" = nobody asks
 	pidFile string
 	notices string // socket at which it says that it is ready, where there is no systemd; "" = it makes itself a daemon
+}
+
+// line is how a unit's ExecStart has the program.
+func (s service) line() string {
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", "$$", "%", "%%")
+	out := "/sbin/ip netns exec " + namespace
+	for _, word := range s.argv {
+		out += ` "` + quote.Replace(word) + `"`
+	}
+	return out
 }
 
 // services starts and ends services: units where systemd is, as operators know them, and detached processes where not.
@@ -133,9 +143,7 @@ const (
 )
 
 // netnsUnit restores the namespace at boot, whether the agent comes up or not.
-func (s systemd) netnsUnit() (string, error) {
-	self, err := os.Executable()
-	return `[Unit]
+const netnsUnit = `[Unit]
 Description=Configure ` + namespace + ` network namespace
 Wants=network-online.target
 After=network-online.target
@@ -143,18 +151,19 @@ After=network-online.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=-` + self + " --config-file " + s.confPath + " netns\n", err
-}
+ExecStart=-@agent ` + NetworksCommand + `
+`
 
 // install writes units that are new or others now.
 func (s systemd) install(ctx context.Context, svc service) error {
-	text, err := s.netnsUnit()
+	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	fresh := false
-	for name, text := range map[string]string{netnsName: text, svc.name: svc.unit} {
+	for name, text := range map[string]string{netnsName: netnsUnit, svc.name: svc.unit} {
 		path := filepath.Join(unitDir, name)
+		text = strings.ReplaceAll(text, "@agent", self+" --config-file "+s.confPath)
 		if was, err := os.ReadFile(path); err == nil && string(was) == text {
 			continue
 		}

@@ -75,36 +75,13 @@ exit $status
 `
 
 func (v *vrrp) service() service {
-	return service{
+	s := service{
 		name: vrrpName + ".service", pidFile: v.pidFile(),
 		argv: []string{"sh", "-c", unresolved, v.resolver(), keepalivedProgram, "--log-facility=1", "-f", v.configFile(), "-p", v.pidFile(), "-r", v.childFile()},
-		unit: strings.NewReplacer("@program", keepalivedProgram, "@config", v.configFile(), "@pid", v.pidFile(), "@child", v.childFile(), "@namespace", namespace).Replace(vrrpUnit),
 	}
+	s.unit = keepalivedUnit(s, []string{v.pidFile(), v.childFile()}, "")
+	return s
 }
-
-// vrrpUnit ends all of keepalived's processes, where upstream's ends one: what is left of a keepalived that was killed would keep the
-// next from starting.
-// A pid file that a reset left behind makes systemd take another process for keepalived, and the start for failed.
-const vrrpUnit = `[Unit]
-Description=Keepalive Daemon (LVS and VRRP)
-After=network-online.target amphora-netns.service
-Wants=network-online.target
-Requires=amphora-netns.service
-StartLimitIntervalSec=0
-
-[Service]
-Type=forking
-KillMode=mixed
-Restart=always
-RestartSec=1
-ExecStartPre=-/bin/rm -f @pid @child
-ExecStart=/sbin/ip netns exec @namespace @program --log-facility=1 -f @config -p @pid -r @child
-ExecReload=/bin/kill -HUP $MAINPID
-PIDFile=@pid
-
-[Install]
-WantedBy=multi-user.target
-`
 
 // install stores a configuration; nothing is started.
 func (v *vrrp) install(cfg []byte) error {

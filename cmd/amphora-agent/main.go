@@ -1,5 +1,6 @@
 // Command amphora-agent runs inside an amphora: it serves agent API 1.0 to the controllers, runs haproxy and sends heartbeats.
-// "amphora-agent config-drive", at boot, takes over what Nova gave the instance; "amphora-agent netns" brings back what was plugged.
+// "amphora-agent config-drive", at boot, takes over what Nova gave the instance; "amphora-agent netns" brings back what was plugged, and
+// "amphora-agent lvs LISTENER" has the kernel ready for the keepalived of a UDP listener.
 // Called amphora-health-checker, or told so first, or haproxy-vrrp-check, it is the command of that name.
 package main
 
@@ -39,10 +40,10 @@ func main() {
 		err = run(ctx, *path)
 	case "config-drive":
 		err = configdrive.Boot(ctx)
-	case "netns":
-		err = restoreNetworks(ctx, *path)
+	case agent.NetworksCommand, agent.LVSCommand:
+		err = restore(ctx, *path, flag.Args())
 	default:
-		err = fmt.Errorf("unknown command %q (there are config-drive and netns)", flag.Arg(0))
+		err = fmt.Errorf("unknown command %q (there are config-drive, %s and %s)", flag.Arg(0), agent.NetworksCommand, agent.LVSCommand)
 	}
 	stop()
 	if err != nil {
@@ -59,12 +60,19 @@ func run(ctx context.Context, path string) error {
 	return a.Run(ctx)
 }
 
-func restoreNetworks(ctx context.Context, path string) error {
+// restore does what units ask for.
+func restore(ctx context.Context, path string, args []string) error {
 	a, err := newAgent(path)
 	if err != nil {
 		return err
 	}
-	return a.RestoreNetworks(ctx)
+	if args[0] == agent.NetworksCommand {
+		return a.RestoreNetworks(ctx)
+	}
+	if len(args) != 2 {
+		return fmt.Errorf("usage: amphora-agent %s LISTENER", agent.LVSCommand)
+	}
+	return a.PrepareUDPListener(ctx, args[1])
 }
 
 func newAgent(path string) (*agent.Agent, error) {

@@ -160,9 +160,9 @@ func (t *trial) reset() error {
 	if _, err := t.answers(patience); err != nil {
 		return fmt.Errorf("agent does not answer after a reset: %w", err)
 	}
-	state, err := t.machine.shell.run("systemctl is-active " + haproxyUnit + " octavia-keepalived.service amphora-netns.service")
+	state, err := t.machine.shell.run("systemctl is-active " + haproxyUnit + " octavia-keepalived.service amphora-netns.service " + lvsUnit)
 	if err != nil {
 		return fmt.Errorf("not everything runs after a reset: %w: %s", err, state)
 	}
-	return nil
+	return t.echoed("after a reset")
 }

@@ -60,6 +60,7 @@ type trial struct {
 	web     int               // port that leads to the VIP's
 	dns     int               // the same, for UDP
 	members [2]int            // ports of the members, on loopback
+	echoes  int               // port of the one for UDP
 }
 
 func run(ctx context.Context, image string, memory int) (err error) {
@@ -82,11 +83,13 @@ func run(ctx context.Context, image string, memory int) (err error) {
 			return err
 		}
 		defer func() { _ = t.logs[i].Close() }()
-		stopMember, err := t.serveMember(i)
+	}
+	for _, serve := range []func() (func(), error){t.serveMember(0), t.serveMember(1), t.serveEcho} {
+		stop, err := serve()
 		if err != nil {
 			return err
 		}
-		defer stopMember()
+		defer stop()
 	}
 	id, err := newIdentity(portOf(t.beats.LocalAddr()), portOf(t.logs[0].LocalAddr()), portOf(t.logs[1].LocalAddr()))
 	if err != nil {
@@ -144,7 +147,7 @@ func (t *trial) story(started time.Time) error {
 		return err
 	}
 	fmt.Printf("memory         %d MiB free or cache\n", (details.MemoryFreeKiB+details.MemoryBuffersKiB+details.MemoryCachedKiB)>>10)
-	for _, chapter := range []func() error{t.offload, t.outlives, t.datagrams, t.revived, t.standsBy, t.reset} {
+	for _, chapter := range []func() error{t.offload, t.outlives, t.datagrams, t.revived, t.standsBy, t.reset, t.noDatagrams} {
 		if err := chapter(); err != nil {
 			return err
 		}
@@ -269,18 +272,20 @@ func (t *trial) traffic(when string, member int) error {
 }
 
 // serveMember is a web server on this machine's loopback, which the amphora sees as a member.
-func (t *trial) serveMember(i int) (stop func(), err error) {
-	l, err := listener.Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+func (t *trial) serveMember(i int) func() (stop func(), err error) {
+	return func() (func(), error) {
+		l, err := listener.Listen(t.ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		t.members[i] = portOf(l.Addr())
+		server := &http.Server{
+			ReadHeaderTimeout: time.Minute,
+			Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, greetings[i]) }),
+		}
+		go func() { _ = server.Serve(l) }()
+		return func() { _ = server.Close() }, nil
 	}
-	t.members[i] = portOf(l.Addr())
-	server := &http.Server{
-		ReadHeaderTimeout: time.Minute,
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, greetings[i]) }),
-	}
-	go func() { _ = server.Serve(l) }()
-	return func() { _ = server.Close() }, nil
 }
 
 func portOf(a net.Addr) int {

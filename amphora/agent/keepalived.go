@@ -1,0 +1,59 @@
+package agent
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+const keepalivedProgram = "/usr/sbin/keepalived"
+
+// keepalivedPID reads a pid file; 0 when what it names does not run.
+func keepalivedPID(pidFile string) int {
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 || !isKeepalived(pid) {
+		return 0
+	}
+	return pid
+}
+
+// isKeepalived says that a number is not another's by now.
+func isKeepalived(pid int) bool {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return err == nil && strings.HasPrefix(string(name), "keepalived")
+}
+
+// unresolved runs a program with another resolv.conf: keepalived looks up what its host is called, and would ask somebody in the
+// tenant's network, and wait for an answer. The mount is seen by nobody else, because ip netns exec has made a namespace for mounts.
+const unresolved = `mount --bind "$0" /etc/resolv.conf 2>/dev/null; exec "$@"`
+
+// keepalivedUnit is a unit of a keepalived, with more lines for [Service]. It ends all of keepalived's processes, where upstream's ends
+// one: what is left of a keepalived that was killed would keep the next from starting. A pid file that a reset left behind makes
+// systemd take another process for keepalived, and the start for failed.
+func keepalivedUnit(s service, pidFiles []string, more string) string {
+	return `[Unit]
+Description=Keepalive Daemon (LVS and VRRP)
+After=network-online.target amphora-netns.service
+Wants=network-online.target
+Requires=amphora-netns.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=forking
+KillMode=mixed
+Restart=always
+RestartSec=1
+ExecStartPre=-/bin/rm -f ` + strings.Join(pidFiles, " ") + "\n" + more +
+		"ExecStart=" + s.line() + `
+ExecReload=/bin/kill -HUP $MAINPID
+PIDFile=` + s.pidFile + `
+
+[Install]
+WantedBy=multi-user.target
+`
+}
