@@ -4,156 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/heartbeat"
-	"github.com/ottavino/ottavino/amphora/keepalived"
 	"github.com/ottavino/ottavino/sandbox/uml"
 )
-
-const (
-	udpListener = "20000000-0000-4000-8000-000000000053"
-	udpPool     = "30000000-0000-4000-8000-000000000053"
-	udpPort     = 5300
-)
-
-// udpEcho is a member that answers every datagram with a word.
-type udpEcho struct {
-	conn net.PacketConn
-	word string
-}
-
-func (r *rig) udpEcho(word string) *udpEcho {
-	r.t.Helper()
-	conn, err := net.ListenPacket("udp", outside+":0")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return r.answer(conn, word)
-}
-
-func (r *rig) answer(conn net.PacketConn, word string) *udpEcho {
-	r.t.Cleanup(func() { _ = conn.Close() })
-	go func() {
-		buffer := make([]byte, 2048)
-		for {
-			_, from, err := conn.ReadFrom(buffer)
-			if err != nil {
-				return
-			}
-			_, _ = conn.WriteTo([]byte(word), from)
-		}
-	}()
-	return &udpEcho{conn, word}
-}
-
-func (e *udpEcho) member() amphora.Member {
-	return amphora.Member{
-		ID: e.word, Address: netip.MustParseAddr(outside), Port: e.conn.LocalAddr().(*net.UDPAddr).Port, Weight: 1, Enabled: true,
-	}
-}
-
-// udpConfig is what a worker renders for these members.
-func (r *rig) udpConfig(change func(*amphora.Pool), members ...amphora.Member) []byte {
-	r.t.Helper()
-	pool := amphora.Pool{ID: udpPool, Protocol: "UDP", Algorithm: "ROUND_ROBIN", Enabled: true, Members: members}
-	if change != nil {
-		change(&pool)
-	}
-	cfg, err := keepalived.Render(amphora.LoadBalancer{
-		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip), Pools: []amphora.Pool{pool},
-		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "UDP", Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
-	}, udpListener, keepalived.Options{BasePath: filepath.Join(r.dir, "octavia")})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return cfg
-}
-
-func monitored(p *amphora.Pool) {
-	p.Monitor = &amphora.Monitor{ID: "m", Type: "UDP-CONNECT", Enabled: true, Delay: 1, Timeout: 2, FallThreshold: 1}
-}
-
-// clientPort makes every request one of a client of its own: IPVS sends a client that it knows to the same member, and drops
-// what it sends to one that went.
-var clientPort atomic.Int32
-
-// askUDP sends a datagram from a new port to the VIP.
-func askUDP() (string, error) { return askAt(vip) }
-
-func askAt(vip string) (string, error) {
-	d := net.Dialer{LocalAddr: &net.UDPAddr{Port: 10000 + int(clientPort.Add(1))}}
-	conn, err := d.Dial("udp", net.JoinHostPort(vip, strconv.Itoa(udpPort)))
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte("hello")); err != nil {
-		return "", err
-	}
-	if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-		return "", err
-	}
-	buffer := make([]byte, 100)
-	n, err := conn.Read(buffer)
-	return string(buffer[:n]), err
-}
-
-func (r *rig) untilAnswered(words ...string) {
-	r.t.Helper()
-	for _, want := range words {
-		r.until(want+" answers", func() bool { word, err := askUDP(); return err == nil && word == want })
-	}
-}
-
-// untilBeat waits for a heartbeat that is as wanted.
-func (r *rig) untilBeat(what string, ok func(heartbeat.Message) bool) {
-	r.t.Helper()
-	if err := r.beats.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
-		r.t.Fatal(err)
-	}
-	buffer := make([]byte, 65536)
-	var m heartbeat.Message
-	for {
-		n, _, err := r.beats.ReadFrom(buffer)
-		if err != nil {
-			r.t.Fatalf("no heartbeat says that %s, the last says %+v", what, m)
-		}
-		if m, err = heartbeat.Decode(buffer[:n], []byte(beatKey)); err != nil {
-			r.t.Fatal(err)
-		}
-		if ok(m) {
-			return
-		}
-	}
-}
-
-func (r *rig) udpFile(suffix string) string {
-	return filepath.Join(r.dir, "octavia", "lvs", "octavia-keepalivedlvs-"+udpListener+suffix)
-}
-
-func (r *rig) keepalived() int {
-	text, err := os.ReadFile(r.udpFile(".pid"))
-	if err != nil {
-		return 0
-	}
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
-	return pid
-}
 
 // TestUDPWithoutIPVS: where the kernel has no IPVS the agent says so, keeps nothing, and goes on with all else. Where it
 // has, TestUDP shows the contrary.
@@ -389,24 +251,6 @@ func (r *rig) uploadOnly(cfg []byte) {
 	}
 }
 
-// killKeepalived kills both its processes, so that neither can take its services out of the kernel.
-func (r *rig) killKeepalived() {
-	r.t.Helper()
-	text, err := os.ReadFile(r.udpFile(".check.pid"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	child, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, pid := range []int{child, r.keepalived()} {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-}
-
 // tellPartner has the amphora be one of two: what VRRP asks says whether keepalived runs.
 func (r *rig) tellPartner(apply func([]byte), one *udpEcho) {
 	r.t.Helper()
@@ -444,50 +288,6 @@ func (r *rig) tellPartner(apply func([]byte), one *udpEcho) {
 	r.until("keepalived runs again", func() bool { return check() == 0 && r.keepalived() != pid })
 }
 
-// TestMasquerade: with a listener stored, what an interface needs is there once, however often it is plugged; without, nothing is.
-func TestMasquerade(t *testing.T) {
-	r := newRig(t)
-	r.nic()
-	if err := r.plug(); err != nil {
-		t.Fatal(err)
-	}
-	if got := r.inside("nft", "list", "ruleset"); got != "" {
-		t.Errorf("without a UDP listener the kernel has %s", got)
-	}
-	if err := errors.Join(os.MkdirAll(filepath.Dir(r.udpFile("")), 0o755), os.WriteFile(r.udpFile(".conf"), r.udpConfig(nil), 0o644)); err != nil {
-		t.Fatal(err)
-	}
-	first := ""
-	for range 2 {
-		if err := r.plug(); err != nil {
-			t.Fatal(err)
-		}
-		rules := r.inside("nft", "list", "ruleset")
-		for _, want := range []string{
-			"table ip octavia-ipv4", "chain ip-udp-masq", "chain ip-sctp-masq", `oifname "eth1" meta l4proto udp masquerade`,
-			`oifname "eth1" meta l4proto sctp masquerade`, `iifname "eth1" meta l4proto tcp notrack`, `oifname "eth1" meta l4proto tcp notrack`,
-			"type nat hook postrouting priority srcnat", "type filter hook prerouting priority raw", "type filter hook output priority raw",
-		} {
-			if n := strings.Count(rules, want); n == 0 || n > 1 && !strings.HasPrefix(want, "type nat") {
-				t.Errorf("the rules have %q %d times:\n%s", want, n, rules)
-			}
-		}
-		if first != "" && rules != first {
-			t.Errorf("plugged again, the rules are\n%s, were\n%s", rules, first)
-		}
-		first = rules
-	}
-	if out, err := exec.Command("nft", "list", "ruleset").CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("outside of the namespace: got rules %s %v", out, err)
-	}
-	if err := r.driver.RemoveListener(t.Context(), r.target, udpListener); err != nil {
-		t.Fatal(err)
-	}
-	if got := r.inside("nft", "list", "ruleset"); got != "" {
-		t.Errorf("after removal the kernel has %s", got)
-	}
-}
-
 // TestUDPAnswers checks statuses and bodies that controllers depend on.
 func TestUDPAnswers(t *testing.T) {
 	r := newRig(t)
@@ -507,134 +307,4 @@ func TestUDPAnswers(t *testing.T) {
 			t.Errorf("%s %s: got %d %s, want %d with %s", c.method, c.path, status, body, c.status, c.want)
 		}
 	}
-}
-
-// sctpMember accepts associations and answers with a word.
-func (r *rig) sctpMember(word string) amphora.Member {
-	r.t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_SCTP)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	address := &unix.SockaddrInet4{Port: 2905, Addr: netip.MustParseAddr(outside).As4()}
-	if err := errors.Join(unix.Bind(fd, address), unix.Listen(fd, 10)); err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = unix.Shutdown(fd, unix.SHUT_RDWR); _ = unix.Close(fd) })
-	go func() {
-		for {
-			client, _, err := unix.Accept(fd)
-			if err != nil {
-				return
-			}
-			_, _ = unix.Write(client, []byte(word))
-			_ = unix.Close(client)
-		}
-	}()
-	return amphora.Member{ID: word, Address: netip.MustParseAddr(outside), Port: address.Port, Weight: 1, Enabled: true}
-}
-
-// askSCTP associates with the VIP and reads what it is told.
-func askSCTP() (string, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_SCTP)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	second := unix.Timeval{Sec: 1}
-	if err := errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &second), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &second)); err != nil {
-		return "", err
-	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: udpPort, Addr: netip.MustParseAddr(vip).As4()}); err != nil {
-		return "", err
-	}
-	buffer := make([]byte, 100)
-	n, err := unix.Read(fd, buffer)
-	return string(buffer[:max(n, 0)]), err
-}
-
-// TestSCTP carries associations through the VIP to a member that is checked with INITs.
-func TestSCTP(t *testing.T) {
-	if !uml.WithIPVS(t) {
-		return
-	}
-	r := newRig(t)
-	r.nic()
-	if err := r.plug(); err != nil {
-		t.Fatal(err)
-	}
-	member := r.sctpMember("one")
-	gone := member
-	gone.ID, gone.Port = "gone", 2906
-	cfg, err := keepalived.Render(amphora.LoadBalancer{
-		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip),
-		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "SCTP", Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
-		Pools: []amphora.Pool{{
-			ID: udpPool, Protocol: "SCTP", Enabled: true, Members: []amphora.Member{member, gone},
-			Monitor: &amphora.Monitor{ID: "m", Type: "SCTP", Enabled: true, Delay: 1, Timeout: 1, FallThreshold: 1},
-		}},
-	}, udpListener, keepalived.Options{BasePath: filepath.Join(r.dir, "octavia")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.driver.ApplyListener(t.Context(), r.target, udpListener, cfg); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.driver.RemoveListener(context.Background(), r.target, udpListener) })
-	r.untilBeat("a member is up and one is down", func(m heartbeat.Message) bool {
-		return m.Pools[udpPool].Members["one"] == "UP" && m.Pools[udpPool].Members["gone"] == "DOWN"
-	})
-	r.until("the member answers", func() bool { word, err := askSCTP(); return err == nil && word == "one" })
-	r.untilBeat("associations are counted", func(m heartbeat.Message) bool {
-		l := m.Listeners[udpListener]
-		return l.Status == "OPEN" && l.Stats.TotConns > 0 && l.Stats.RX > 0 && l.Stats.TX > 0
-	})
-}
-
-// TestUDPOverIPv6 serves both versions of IP with one listener.
-func TestUDPOverIPv6(t *testing.T) {
-	if !uml.WithIPVS(t) {
-		return
-	}
-	const vip6, outside6 = "2001:db8::100", "2001:db8::1"
-	r := newRig(t)
-	r.nic()
-	if out, err := exec.Command("ip", "addr", "add", outside6+"/64", "dev", "other", "nodad").CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, out)
-	}
-	gateway, gateway6 := outside, outside6
-	err := r.driver.PlugVIP(t.Context(), r.target, netip.MustParseAddr(vip), amphora.VIPPlug{
-		SubnetCIDR: "10.10.10.0/24", Gateway: &gateway, MAC: nicMAC, VRRPIP: base, HostRoutes: []amphora.HostRoute{},
-		AdditionalVIPs: []amphora.AdditionalVIP{{SubnetCIDR: "2001:db8::/64", IPAddress: vip6, Gateway: &gateway6, HostRoutes: []amphora.HostRoute{}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.ListenPacket("udp", net.JoinHostPort(outside6, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	six := r.answer(conn, "six").member()
-	six.Address = netip.MustParseAddr(outside6)
-	cfg, err := keepalived.Render(amphora.LoadBalancer{
-		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip), AdditionalVIPs: []netip.Addr{netip.MustParseAddr(vip6)},
-		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "UDP", Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
-		Pools: []amphora.Pool{{
-			ID: udpPool, Protocol: "UDP", Enabled: true, Members: []amphora.Member{r.udpEcho("four").member(), six},
-			Monitor: &amphora.Monitor{ID: "m", Type: "UDP-CONNECT", Enabled: true, Delay: 1, Timeout: 2, FallThreshold: 1},
-		}},
-	}, udpListener, keepalived.Options{BasePath: filepath.Join(r.dir, "octavia")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.driver.ApplyListener(t.Context(), r.target, udpListener, cfg); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.driver.RemoveListener(context.Background(), r.target, udpListener) })
-	r.untilAnswered("four")
-	r.until("six answers", func() bool { word, err := askAt(vip6); return err == nil && word == "six" })
-	r.untilBeat("both members are up", func(m heartbeat.Message) bool {
-		members := m.Pools[udpPool].Members
-		return m.Listeners[udpListener].Stats.TotConns > 0 && members["four"] == "UP" && members["six"] == "UP"
-	})
 }
