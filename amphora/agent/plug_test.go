@@ -151,9 +151,9 @@ func TestManyVIPs(t *testing.T) {
 	}
 
 	r.reboot(r.nic6)
-	r.until("the interface is back", func() bool {
-		out, err := exec.Command("ip", "netns", "exec", "amphora-haproxy", "ip", "-o", "addr", "show", "eth1").CombinedOutput()
-		return err == nil && strings.Contains(string(out), otherVIP) && !strings.Contains(string(out), "tentative")
+	r.until("the interface is back", func() bool { // its rules come last
+		out, err := exec.Command("ip", "netns", "exec", "amphora-haproxy", "ip", "rule").CombinedOutput()
+		return err == nil && strings.Contains(string(out), otherVIP)
 	})
 	r.wantsBoth()
 	serves()
