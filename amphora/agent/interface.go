@@ -214,10 +214,10 @@ func (f interfaceFile) syncRoutes(h *netlink.Handle, link netlink.Link) error {
 	return nil
 }
 
-// addRoute tries again for a while when the route's source address is not ready yet.
+// addRoute tries again for a while when the route has a source address, which may not be ready yet.
 func addRoute(h *netlink.Handle, route *netlink.Route) {
 	for range 20 {
-		if err := h.RouteAdd(route); !errors.Is(err, unix.EINVAL) {
+		if err := h.RouteAdd(route); !errors.Is(err, unix.EINVAL) || route.Src == nil {
 			return
 		}
 		time.Sleep(200 * time.Millisecond)
