@@ -14,7 +14,6 @@ import (
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/heartbeat"
 	"github.com/ottavino/ottavino/amphora/keepalived"
-	"github.com/ottavino/ottavino/sandbox/uml"
 )
 
 // sctpMember accepts associations and answers with a word.
@@ -61,11 +60,8 @@ func askSCTP() (string, error) {
 	return string(buffer[:max(n, 0)]), err
 }
 
-// TestSCTP carries associations through the VIP to a member that is checked with INITs.
-func TestSCTP(t *testing.T) {
-	if !uml.WithIPVS(t) {
-		return
-	}
+// testSCTP carries associations through the VIP to a member that is checked with INITs.
+func testSCTP(t *testing.T) {
 	r := newRig(t)
 	r.nic()
 	if err := r.plug(); err != nil {
@@ -99,11 +95,8 @@ func TestSCTP(t *testing.T) {
 	})
 }
 
-// TestUDPOverIPv6 serves both versions of IP with one listener.
-func TestUDPOverIPv6(t *testing.T) {
-	if !uml.WithIPVS(t) {
-		return
-	}
+// testUDPOverIPv6 serves both versions of IP with one listener.
+func testUDPOverIPv6(t *testing.T) {
 	const vip6, outside6 = "2001:db8::100", "2001:db8::1"
 	r := newRig(t)
 	r.nic()

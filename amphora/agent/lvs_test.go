@@ -18,7 +18,7 @@ import (
 )
 
 // TestUDPWithoutIPVS: where the kernel has no IPVS the agent says so, keeps nothing, and goes on with all else. Where it
-// has, TestUDP shows the contrary.
+// has, TestIPVS shows the contrary.
 func TestUDPWithoutIPVS(t *testing.T) {
 	if uml.HasIPVS() {
 		t.Log("this kernel has IPVS")
@@ -69,12 +69,19 @@ func TestUDPWithoutIPVS(t *testing.T) {
 	}
 }
 
-// TestUDP serves datagrams through the VIP: it changes members under traffic, loses the agent and keepalived, follows
-// what members say, and removes it all.
-func TestUDP(t *testing.T) {
+// TestIPVS is all that takes a kernel with IPVS. Where the machine's has not, one is booted once for all.
+func TestIPVS(t *testing.T) {
 	if !uml.WithIPVS(t) {
 		return
 	}
+	t.Run("UDP", testUDP)
+	t.Run("SCTP", testSCTP)
+	t.Run("IPv6", testUDPOverIPv6)
+}
+
+// testUDP serves datagrams through the VIP: it changes members under traffic, loses the agent and keepalived, follows
+// what members say, and removes it all.
+func testUDP(t *testing.T) {
 	r := newRig(t)
 	r.nic()
 	if err := r.plug(); err != nil {
