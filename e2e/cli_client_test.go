@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,28 +28,36 @@ type client struct {
 // client starts the client as a user; it ends with the test.
 func (l *lab) client(t *testing.T, who sandbox.Login) *client {
 	t.Helper()
-	cmd := exec.Command(python, "testdata/commands.py")
+	ask, answers := l.startClient(t, who)
+	return &client{t: t, ask: ask, answers: json.NewDecoder(answers)}
+}
+
+// startClient starts the client's process, with arguments; it ends with the test.
+func (l *lab) startClient(t *testing.T, who sandbox.Login, args ...string) (ask, answers *os.File) {
+	t.Helper()
+	cmd := exec.Command(python, append([]string{"testdata/commands.py"}, args...)...)
 	cmd.Env = append(os.Environ(), l.sandbox.Settings().Env(who)...)
 	cmd.Stderr = l.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	in, err := cmd.StdinPipe()
+	in, ask, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
+	answers, out, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	cmd.Stdin, cmd.Stdout = in, out
+	if err := errors.Join(cmd.Start(), in.Close(), out.Close()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = in.Close()
-		if err := cmd.Wait(); err != nil {
+		_ = ask.Close()
+		if err := errors.Join(cmd.Wait(), answers.Close()); err != nil {
 			t.Errorf("the openstack client ended with %v", err)
 		}
 	})
-	return &client{t: t, ask: in, answers: json.NewDecoder(out)}
+	return ask, answers
 }
 
 // try runs a command and returns what it printed; the error carries what it complained of.

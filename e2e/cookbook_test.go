@@ -12,21 +12,46 @@ import (
 	"github.com/ottavino/ottavino/sandbox"
 )
 
-// shell runs a script as a user at a terminal would, and returns what it prints.
-func (l *lab) shell(who sandbox.Login, dir, script string) string {
+// terminal is where a user types.
+type terminal struct {
+	*lab
+	dir          string
+	ask, answers *os.File // of the client
+}
+
+// clientFunction is the client as a shell's function: all commands are in one process, because starting it costs more than a command.
+const clientFunction = `
+openstack() {
+	printf '%s\0' "$@" | base64 -w0 >&3
+	echo >&3
+	local status out err
+	IFS=, read -r status out err <&4
+	base64 -d <<<$out
+	base64 -d <<<$err >&2
+	return $status
+}
+`
+
+func (l *lab) terminal(who sandbox.Login) *terminal {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(l.t.Context(), 3*time.Minute)
+	ask, answers := l.startClient(l.t, who, "shell")
+	return &terminal{l, l.t.TempDir(), ask, answers}
+}
+
+// do runs a script and returns what it prints.
+func (c *terminal) do(script string) string {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), l.sandbox.Settings().Env(who)...)
-	// Debian's clients want Debian's Python, whatever comes first in PATH.
-	cmd.Env = append(cmd.Env, "PATH=/usr/bin:/bin:/usr/sbin:/sbin", "SUBNET="+l.subnetID(), "TMPDIR="+l.t.TempDir())
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", clientFunction+script)
+	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), "SUBNET="+c.subnetID(), "TMPDIR="+c.t.TempDir())
+	cmd.ExtraFiles = []*os.File{c.ask, c.answers}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var errors strings.Builder
-	cmd.Stderr = &errors
+	var said strings.Builder
+	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		l.t.Fatalf("%v: %s\n%s", err, errors.String(), out)
+		c.t.Fatalf("%v: %s\n%s", err, said.String(), out)
 	}
 	return string(out)
 }
@@ -87,11 +112,7 @@ func TestTLSCookbook(t *testing.T) {
 	if _, err := l.sandbox.StartBackend(t.Context(), "member"); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	do := func(script string) string {
-		t.Helper()
-		return l.shell(l.sandbox.Settings().Tenant, dir, script)
-	}
+	do := l.terminal(l.sandbox.Settings().Tenant).do
 	do(makeCertificates + terminateTLS)
 	curl := "curl --silent --show-error --max-time 10 --cacert ca.crt --connect-to ::$(cat vip): "
 	if got := do(curl + "https://www.example.com/"); got != "member\n" {

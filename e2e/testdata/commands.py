@@ -2,9 +2,12 @@
 
 Reads a command per line, its arguments as a JSON list, and answers each with a line:
 {"status": exit status, "out": standard output, "err": standard error}. Without standard input it does nothing.
+With the argument "shell" both are as a shell can write and read them: arguments that end with NUL, in base64; and
+status,out,err with the last two in base64.
 With the argument "commands" it prints the names of all load balancer commands instead, one per line.
 """
 
+import base64
 import contextlib
 import importlib.metadata
 import io
@@ -39,6 +42,12 @@ time.sleep = lambda seconds: pause(seconds / 10)
 
 if sys.argv[1:] == ["commands"]:
     print("\n".join(sorted(commands())))
+    sys.exit()
+if sys.argv[1:] == ["shell"]:
+    for line in sys.stdin:
+        answer = run(base64.b64decode(line).decode().split("\0")[:-1])
+        out, err = (base64.b64encode(answer[key].encode()).decode() for key in ("out", "err"))
+        print(answer["status"], out, err, sep=",", flush=True)
     sys.exit()
 for line in sys.stdin:
     print(json.dumps(run(json.loads(line))), flush=True)
