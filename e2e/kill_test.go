@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/db/dbtest"
 )
 
@@ -19,6 +21,7 @@ const kills = 50
 // create, change and delete, on each database engine. In the end every load balancer that was
 // to stay is ACTIVE, every other one is gone, and the cloud holds nothing that belongs to nobody.
 func TestKilledAtRandomMoments(t *testing.T) {
+	t.Parallel()
 	for _, engine := range dbtest.Engines() {
 		t.Run(string(engine), func(t *testing.T) {
 			t.Parallel()
@@ -98,5 +101,27 @@ func (l *lab) assertEndStates(ctx context.Context, all []*actor) {
 	if err := g.Wait(); err != nil {
 		l.t.Error(err)
 	}
+	l.recordsRunOut(ctx)
 	l.assertNoLeaks()
+}
+
+// recordsRunOut has the time be over that creates have, after which a worker looks for what those left behind that died before
+// their rows. It must not be more than two minutes.
+func (l *lab) recordsRunOut(ctx context.Context) {
+	l.t.Helper()
+	store := dbtest.Open(l.t, db.Config{URL: l.db})
+	err := store.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		records, err := db.Where[db.Work](ctx, tx, "generation = 0 AND run_after IS NOT NULL")
+		for _, r := range records {
+			if left := time.Until(*r.RunAfter); left > 2*time.Minute {
+				l.t.Errorf("a create of before is looked after in %s", left)
+			}
+			err = errors.Join(err, tx.Schedule(ctx, r.LoadBalancerID, time.Now()))
+		}
+		l.t.Logf("%d creates died before their rows", len(records))
+		return err
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
 }
