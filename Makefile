@@ -9,6 +9,9 @@ LDFLAGS := -s -w
 # Namespaces, bridges and haproxy's change of user take root, in the demo and in tests.
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 EXEC := $(if $(SUDO),-exec '$(SUDO)')
+# With the race detector a program waits when it ends, in case a goroutine it left behind does something still. By default that is
+# a second, of each of the many processes that tests start.
+export GORACE ?= atexit_sleep_ms=20
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build demo test interop race lint fmt generate check bench bench-api bench-hitless bench-dataplane image image-test clean
