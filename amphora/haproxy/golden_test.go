@@ -56,7 +56,7 @@ func init() {
 	options("tls-cache", func(lb *amphora.LoadBalancer, o *haproxy.Options) {
 		terminated(lb)
 		lb.Listeners[0].ConnectionLimit = 2000
-		o.MemoryKiB = 1 << 20
+		o.MemoryKiB = 160 << 10
 	})
 
 	on("backup", func(lb *amphora.LoadBalancer) {

@@ -18,14 +18,21 @@ const defaultCiphers = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA
 // sessionCache is tune.ssl.cachesize in blocks of 200 bytes or so: four for each KiB of two fifths
 // of what connections leave free. Upstream takes what is free at the moment; then every look at an
 // amphora would give another file and a reload, so here it is three quarters of all there is.
+//
+// It is bounded, because haproxy touches all of it whenever it starts, also to take over from workers that keep theirs until
+// their last clients go. A session lives five minutes and takes a block, unless it holds a client's certificate: the most are
+// 400 new sessions a second of clients without tickets, in 32 MiB, which haproxy fills in 25 ms.
 func (r *renderer) sessionCache() int64 {
 	terminated := slices.ContainsFunc(r.listeners, func(l amphora.Listener) bool { return l.Protocol == protocolTerminated })
-	const perConnection, worthIt = 32, 5000 // KiB
+	const (
+		perConnection, worthIt = 32, 5000 // KiB
+		most                   = 1 << 17
+	)
 	free := (r.o.MemoryKiB*3/4 - perConnection*int64(r.totalConnections())) * 2 / 5
 	if !terminated || free <= worthIt {
 		return 0
 	}
-	return 4 * free
+	return min(4*free, most)
 }
 
 func (r *renderer) hsts(t *amphora.ListenerTLS) {
