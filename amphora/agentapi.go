@@ -59,6 +59,7 @@ type Info struct {
 type Details struct {
 	CPUCount                                         int
 	TunedProfiles                                    string
+	MemoryKiB                                        int64 // all of it
 	MemoryFreeKiB, MemoryBuffersKiB, MemoryCachedKiB int64
 	HAProxyCount                                     int
 	Listeners                                        []string

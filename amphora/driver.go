@@ -95,6 +95,7 @@ func (d *Driver) Details(ctx context.Context, t Target) (Details, error) {
 		HAProxyCount  int      `json:"haproxy_count"`
 		Listeners     []string `json:"listeners"`
 		Memory        struct {
+			Total   int64 `json:"total"`
 			Free    int64 `json:"free"`
 			Buffers int64 `json:"buffers"`
 			Cached  int64 `json:"cached"`
@@ -105,7 +106,7 @@ func (d *Driver) Details(ctx context.Context, t Target) (Details, error) {
 	}
 	return Details{
 		CPUCount: out.CPUCount, TunedProfiles: out.TunedProfiles, HAProxyCount: out.HAProxyCount, Listeners: out.Listeners,
-		MemoryFreeKiB: out.Memory.Free, MemoryBuffersKiB: out.Memory.Buffers, MemoryCachedKiB: out.Memory.Cached,
+		MemoryKiB: out.Memory.Total, MemoryFreeKiB: out.Memory.Free, MemoryBuffersKiB: out.Memory.Buffers, MemoryCachedKiB: out.Memory.Cached,
 	}, nil
 }
 

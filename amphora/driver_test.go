@@ -51,7 +51,8 @@ func TestInfoAndDetails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(amphora.Details{
-		CPUCount: 2, TunedProfiles: "amphora", MemoryFreeKiB: 1, MemoryBuffersKiB: 2, MemoryCachedKiB: 3, HAProxyCount: 1, Listeners: []string{"l"},
+		CPUCount: 2, TunedProfiles: "amphora", MemoryKiB: 9, MemoryFreeKiB: 1, MemoryBuffersKiB: 2, MemoryCachedKiB: 3, HAProxyCount: 1,
+		Listeners: []string{"l"},
 	}, details); diff != "" {
 		t.Error(diff)
 	}

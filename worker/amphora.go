@@ -296,7 +296,7 @@ func (p *pass) ensureAgent(ctx context.Context, a *db.Amphora) error {
 	if err != nil {
 		return err
 	}
-	told, err := p.ask(ctx, t)
+	told, err := p.ask(ctx, a, t)
 	var agent *amphora.AgentError
 	switch {
 	case err == nil:
@@ -313,7 +313,7 @@ func (p *pass) ensureAgent(ctx context.Context, a *db.Amphora) error {
 // firstAsk bounds a question to an agent that may be booting: better ask again soon than wait for a packet's retransmission.
 const firstAsk = 2 * time.Second
 
-func (p *pass) ask(ctx context.Context, t amphora.Target) (info, error) {
+func (p *pass) ask(ctx context.Context, a *db.Amphora, t amphora.Target) (info, error) {
 	ctx, cancel := context.WithTimeout(ctx, firstAsk)
 	defer cancel()
 	told, err := p.Agent.Info(ctx, t)
@@ -322,10 +322,44 @@ func (p *pass) ask(ctx context.Context, t amphora.Target) (info, error) {
 	}
 	details, err := p.Agent.Details(ctx, t)
 	var refused *amphora.AgentError
-	if errors.As(err, &refused) && refused.Status != 0 {
-		err = nil // upstream's agent cannot tell before its namespace is there; pinning can wait
+	if err != nil && (inService(*a) || errors.As(err, &refused) && refused.Status != 0) {
+		p.Log.DebugContext(ctx, "the agent tells no details", "amphora_id", a.ID, "error", err)
+		err = nil // no reason to fail a change; upstream's agent cannot tell before its namespace is there
 	}
-	return info{told, details}, err
+	return info{told, details, p.remember(a.ID, sizeOf(details))}, err
+}
+
+// measure asks a new amphora for its size if it could not tell before it was plugged, so that its first configuration is not
+// another than the second.
+func (p *pass) measure(ctx context.Context, a *db.Amphora, t amphora.Target) {
+	told := p.server[a.ID]
+	if told.size != (size{}) || inService(*a) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstAsk)
+	defer cancel()
+	details, err := p.Agent.Details(ctx, t)
+	if err != nil {
+		p.Log.WarnContext(ctx, "the amphora is configured without knowing its size", "amphora_id", a.ID, "error", err)
+		return
+	}
+	told.size = p.remember(a.ID, sizeOf(details))
+	p.server[a.ID] = told
+}
+
+// remember keeps the size of an amphora, and returns the last one known: an agent that tells none once does not have its
+// haproxy reloaded twice.
+func (w *Worker) remember(amphoraID string, s size) size {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s == (size{}) {
+		return w.sizes[amphoraID]
+	}
+	if len(w.sizes) > 10_000 {
+		clear(w.sizes)
+	}
+	w.sizes[amphoraID] = s
+	return s
 }
 
 // dropTwins deletes other servers of the amphora's name, which a create that was answered too late may have made.

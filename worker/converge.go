@@ -94,6 +94,7 @@ func (p *pass) apply(ctx context.Context, a *db.Amphora) error {
 	if p.cfg.NoHAProxy {
 		return p.applyOnce(ctx, a, target)
 	}
+	p.measure(ctx, a, target)
 	if err := p.readSecrets(ctx); err != nil {
 		return err
 	}
@@ -184,7 +185,7 @@ func (p *pass) render(a *db.Amphora) (cfg []byte, ok bool, err error) {
 	o.AmphoraID = a.ID
 	told := p.server[a.ID]
 	o.HAProxyMajor, o.HAProxyMinor = haproxy.ParseVersion(told.HAProxyVersion)
-	o.CPUCount, o.PinCPUs = told.CPUCount, slices.Contains(fields(told.TunedProfiles), "amphora")
+	o.CPUCount, o.PinCPUs, o.MemoryKiB = told.size.cpus, told.size.pinned, told.size.memoryKiB
 	for range objects(p.tree) + 1 {
 		doc := p.document()
 		cfg, ok, err = haproxy.Render(doc, o)

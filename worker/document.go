@@ -2,13 +2,10 @@ package worker
 
 import (
 	"net/netip"
-	"strings"
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/db"
 )
-
-func fields(s string) []string { return strings.Fields(s) }
 
 // objects counts what can be blamed.
 func objects(t *db.Tree) int {

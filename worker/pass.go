@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ottavino/ottavino/amphora"
@@ -45,6 +47,18 @@ type object struct {
 type info struct {
 	amphora.Info
 	amphora.Details
+	size size
+}
+
+// size is what haproxy.cfg depends on of the machine; the zero value is an unknown one.
+type size struct {
+	cpus      int
+	pinned    bool
+	memoryKiB int64
+}
+
+func sizeOf(d amphora.Details) size {
+	return size{d.CPUCount, slices.Contains(strings.Fields(d.TunedProfiles), "amphora"), d.MemoryKiB}
 }
 
 // notYet ends a pass that waits for something that is on its way.

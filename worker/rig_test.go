@@ -256,6 +256,7 @@ type flaky struct {
 
 	lists   bool                         // certificates
 	stopped bool                         // haproxy
+	memory  int64                        // KiB, of amphorae
 	files   map[string]map[string][]byte // by amphora and name
 }
 
@@ -317,6 +318,9 @@ func (f *flaky) Details(ctx context.Context, t amphora.Target) (d amphora.Detail
 	defer f.mu.Unlock()
 	if f.stopped {
 		d.HAProxyCount = 0
+	}
+	if err == nil {
+		d.MemoryKiB = f.memory
 	}
 	return d, err
 }

@@ -32,6 +32,7 @@ type Worker struct {
 
 	mu      sync.Mutex
 	subnets map[string]cachedSubnet
+	sizes   map[string]size // by amphora id: what its agent told last
 }
 
 // cachedSubnet saves asking Neutron about the same subnet in every pass.
@@ -62,5 +63,5 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 		}
 		cfg.Owner = fmt.Sprintf("%s-%d-%s", host, os.Getpid(), uuid.NewString()[:8])
 	}
-	return &Worker{cfg: cfg, Deps: deps, metrics: newMetrics(deps.Metrics), subnets: map[string]cachedSubnet{}}, nil
+	return &Worker{cfg: cfg, Deps: deps, metrics: newMetrics(deps.Metrics), subnets: map[string]cachedSubnet{}, sizes: map[string]size{}}, nil
 }
