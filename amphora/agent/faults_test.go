@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -187,6 +188,30 @@ func TestCandidateThatDoesNotStart(t *testing.T) {
 	r.until("haproxy serves again", func() bool { return r.servesAnew(worker, "one") })
 	if held, _, err := r.driver.Config(t.Context(), r.target, lbID); err != nil || string(held) != string(good) {
 		t.Errorf("the agent holds %s, %v, want the last good configuration", held, err)
+	}
+}
+
+// TestSessionCacheIsNotTested: a test does not fill it, however large; what haproxy cannot run for its size is refused by the
+// reload, and what ran goes on.
+func TestSessionCacheIsNotTested(t *testing.T) {
+	r := newRig(t).plugged()
+	r.certificate(r.selfSigned())
+	cfg := r.site(site{frontend: r.secure(), members: []string{fmt.Sprintf("M1 %s:%d weight 1", outside, r.web("one"))}})
+	r.apply(cfg)
+	const blocks = "    tune.ssl.cachesize 2000000000\n" // of 200 bytes
+	large := bytes.Replace(cfg, []byte("global\n"), []byte("global\n"+blocks), 1)
+	if code, body := r.raw("PUT", "/1.0/loadbalancer/"+amphoraID+"/"+lbID+"/haproxy", string(large)); code != http.StatusAccepted {
+		t.Fatal(code, body)
+	}
+	if code, body := r.raw("PUT", "/1.0/loadbalancer/"+lbID+"/reload", ""); code < http.StatusBadRequest || !strings.Contains(body, "session cache") {
+		t.Errorf("got %d %s, want haproxy's words", code, body)
+	}
+	if got := r.words(1); got != "one" {
+		t.Errorf("got %q", got)
+	}
+	wrong := bytes.Replace(large, []byte("    maxconn"), []byte("    maxcon"), 1)
+	if code, body := r.raw("PUT", "/1.0/loadbalancer/"+amphoraID+"/"+lbID+"/haproxy", string(wrong)); code != http.StatusBadRequest {
+		t.Errorf("got %d %s, want a wrong configuration refused all the same", code, body)
 	}
 }
 
