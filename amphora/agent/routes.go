@@ -76,11 +76,13 @@ func (a *Agent) routes() http.Handler {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, h) })
 	}
 	for pattern, h := range changes {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		// One at a time, from when all of a request is there: one whose body never ends must not stop the others.
+		serial := func(r *http.Request, body []byte) reply {
 			a.change.Lock()
 			defer a.change.Unlock()
-			a.answer(w, r, h)
-		})
+			return h(r, body)
+		}
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, serial) })
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "//" { // what upstream's driver may ask for
