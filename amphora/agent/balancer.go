@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"bytes"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"os"
@@ -13,9 +15,12 @@ import (
 // safeName is what an id or a file name of a controller may be; upstream takes anything without a slash.
 var safeName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
+// taken are the names of directories beside those of load balancers: removing a load balancer must not remove them.
+var taken = []string{"certs", "lvs", "vrrp"}
+
 func badName(names ...string) (reply, bool) {
 	for _, n := range names {
-		if !safeName.MatchString(n) {
+		if !safeName.MatchString(n) || slices.Contains(taken, n) {
 			return said(http.StatusBadRequest, "Invalid request", "not an id: "+n), true
 		}
 	}
@@ -46,6 +51,9 @@ func (a *Agent) putConfig(r *http.Request, body []byte) reply {
 	id := r.PathValue("lb")
 	if bad, is := badName(id, r.PathValue("amphora")); is {
 		return bad
+	}
+	if len(bytes.TrimSpace(body)) == 0 { // haproxy would find the agent's own part valid
+		return said(http.StatusBadRequest, "Invalid request", "the configuration is empty")
 	}
 	output, err := a.haproxy.install(r.Context(), id, groupLine.ReplaceAll(body, nil))
 	var invalid *invalidConfig
@@ -133,16 +141,16 @@ func (a *Agent) listListeners(*http.Request, []byte) reply {
 	return reply{status: http.StatusOK, body: out}
 }
 
-// certificateName is upstream's test: word characters and then pem, anywhere.
-var certificateName = regexp.MustCompile(`\w.*pem`)
+// certificateName is upstream's test: pairs of a word character and any other, and then pem, anywhere.
+var certificateName = regexp.MustCompile(`(\w.)+pem`)
 
 func (a *Agent) certificate(r *http.Request) (path string, bad *reply) {
 	id, file := r.PathValue("lb"), r.PathValue("file")
-	if !certificateName.MatchString(file) {
-		rep := said(http.StatusBadRequest, "Filename has wrong format", "")
+	if rep, is := badName(id, file); is {
 		return "", &rep
 	}
-	if rep, is := badName(id, file); is {
+	if !certificateName.MatchString(file) {
+		rep := said(http.StatusBadRequest, "Filename has wrong format", "")
 		return "", &rep
 	}
 	return filepath.Join(a.config().CertDir, id, file), nil
@@ -187,7 +195,12 @@ func (a *Agent) deleteCertificate(r *http.Request, _ []byte) reply {
 	return ok(http.StatusOK)
 }
 
+// putServerCertificate takes the agent's own certificate and key. Unlike upstream's agent it refuses what it cannot show: nobody
+// would get an answer any more who could mend that.
 func (a *Agent) putServerCertificate(_ *http.Request, body []byte) reply {
+	if _, err := tls.X509KeyPair(body, body); err != nil {
+		return said(http.StatusBadRequest, "Invalid request", "no certificate with its key: "+err.Error())
+	}
 	if err := replaceFile(a.config().ServerCert, body, 0o600); err != nil {
 		return refused(http.StatusInternalServerError, err.Error())
 	}

@@ -3,12 +3,18 @@ package agent_test
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // dial is a connection of a controller.
@@ -62,4 +68,89 @@ func TestUnfinishedUpload(t *testing.T) {
 	if got := r.words(1); got != "one" {
 		t.Errorf("got %s", got)
 	}
+}
+
+// TestRefusedRequests: what would take something away from the agent or from traffic is refused, and changes nothing.
+func TestRefusedRequests(t *testing.T) {
+	r := newRig(t).plugged()
+	r.apply(r.config(r.web("one")))
+	r.upload("x.pem", "pem")
+	for _, c := range []struct{ method, path, body, want string }{
+		{"PUT", "/1.0/certificate", "nonsense", "no certificate with its key"},
+		{"PUT", "/1.0/certificate", "", "no certificate with its key"},
+		{"PUT", "/1.0/loadbalancer/" + amphoraID + "/" + lbID + "/haproxy", "", "the configuration is empty"},
+		{"PUT", "/1.0/loadbalancer/" + amphoraID + "/" + lbID + "/haproxy", "\x00\xff", `"message":"Invalid request"`},
+		{"PUT", "/1.0/loadbalancer/" + amphoraID + "/certs/haproxy", "global\n", "not an id: certs"},
+		{"PUT", "/1.0/loadbalancer/" + amphoraID + "/lvs/haproxy", "global\n", "not an id: lvs"},
+		{"DELETE", "/1.0/listeners/certs", "", "not an id: certs"},
+		{"DELETE", "/1.0/listeners/vrrp", "", "not an id: vrrp"},
+		{"PUT", "/1.0/loadbalancer/" + lbID + "/certificates/pem", "x", "Filename has wrong format"},
+		{"PUT", "/1.0/loadbalancer/" + lbID + "/certificates/xpem", "x", "Filename has wrong format"},
+		{"PUT", "/1.0/loadbalancer/" + lbID + "/certificates/..%2fx.pem", "x", "not an id: ../x.pem"},
+		{"PUT", "/1.0/loadbalancer/x%0Ay/start", "", "not an id"},
+		{"PUT", "/1.0/loadbalancer/" + lbID + "/haproxy", "x", "Unknown action: haproxy"},
+		{"PUT", "/1.0/vrrp/Explode", "", "Unknown action: explode"},
+	} {
+		if status, body := r.raw(c.method, c.path, c.body); status != http.StatusBadRequest || !strings.Contains(body, c.want) {
+			t.Errorf("%s %s: got %d %s, want 400 with %s", c.method, c.path, status, body, c.want)
+		}
+	}
+	r.driver.Close() // the next connection is a new one
+	if _, err := r.driver.Info(t.Context(), r.target); err != nil {
+		t.Errorf("the agent does not answer any more: %v", err)
+	}
+	if _, err := os.Stat(r.certPath("x.pem")); err != nil {
+		t.Error(err)
+	}
+	if got := r.words(1); got != "one" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestSelfDescription: the documents have the keys and types that upstream's has. Its controllers take the first two numbers of
+// haproxy's version, and reckon with processors and memory.
+func TestSelfDescription(t *testing.T) {
+	r := newRig(t).plugged()
+	r.apply(r.config(r.web("one")))
+	who := map[string]any{"hostname": "", "haproxy_version": "", "api_version": "", "keepalived_version": "", "ipvsadm_version": ""}
+	load := map[string]any{
+		"networks": map[string]any{"eth1": map[string]any{"network_tx": 0., "network_rx": 0.}}, "active": true, "haproxy_count": 0.,
+		"lvs_listener_process_count": 0., "cpu_count": 0., "cpu": map[string]any{"total": 0., "user": "", "system": "", "soft_irq": ""},
+		"memory": map[string]any{"total": 0., "free": 0., "buffers": 0., "cached": 0., "swap_used": 0., "shared": 0., "slab": 0.},
+		"disk":   map[string]any{"used": 0., "available": 0.}, "load": []any{"", "", ""}, "active_tuned_profiles": "",
+		"topology": "", "topology_status": "", "listeners": []any{""}, "packages": map[string]any{},
+	}
+	maps.Copy(load, who)
+	for path, want := range map[string]map[string]any{"/1.0/info": who, "/1.0/details": load} {
+		status, body := r.raw("GET", path, "")
+		var got map[string]any
+		if err := json.Unmarshal([]byte(body), &got); err != nil || status != http.StatusOK {
+			t.Fatalf("%s: got %d %s, %v", path, status, body, err)
+		}
+		if diff := cmp.Diff(typesOf(want), typesOf(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+		if v := got["haproxy_version"].(string); !regexp.MustCompile(`^\d+\.\d+`).MatchString(v) {
+			t.Errorf("%s: haproxy's version is %q", path, v)
+		}
+	}
+}
+
+// typesOf is a JSON document with the names of types for values.
+func typesOf(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for k, inner := range v {
+			out[k] = typesOf(inner)
+		}
+		return out
+	case []any:
+		out := []any{}
+		for _, inner := range v {
+			out = append(out, typesOf(inner))
+		}
+		return out
+	}
+	return fmt.Sprintf("%T", v)
 }
