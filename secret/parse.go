@@ -107,8 +107,8 @@ type parts struct{ certificate, key, intermediates, passphrase []byte }
 
 // bundle puts separate files together. The certificate's bytes stay as they are stored.
 func (p parts) bundle() (Bundle, error) {
-	block, _ := pem.Decode(p.certificate)
-	if block == nil || block.Type != typeCertificate {
+	block := find(p.certificate, func(kind string) bool { return kind == typeCertificate })
+	if block == nil {
 		return Bundle{}, errors.New("the certificate is not PEM")
 	}
 	leaf, err := x509.ParseCertificate(block.Bytes)
@@ -132,19 +132,41 @@ func (p parts) bundle() (Bundle, error) {
 	return b, b.describe(leaf)
 }
 
+var errPassphrase = errors.New("the passphrase does not fit the private key")
+
+// parseKey reads the private key of a text; what is before it, such as the parameters of an elliptic curve, is left.
 func parseKey(text, passphrase []byte) (any, error) {
-	block, _ := pem.Decode(text)
+	block := find(text, func(kind string) bool { return strings.HasSuffix(kind, "PRIVATE KEY") })
 	if block == nil {
 		return nil, errors.New("the private key is not PEM")
 	}
-	der := block.Bytes
-	if x509.IsEncryptedPEMBlock(block) { //nolint:staticcheck // old, insecure, and what users have
-		var err error
-		if der, err = x509.DecryptPEMBlock(block, passphrase); err != nil { //nolint:staticcheck // see above
-			return nil, errors.New("the passphrase does not fit the private key")
-		}
+	if !x509.IsEncryptedPEMBlock(block) { //nolint:staticcheck // old, insecure, and what users have
+		return keyIn(block.Type, block.Bytes, passphrase)
 	}
-	switch block.Type {
+	der, err := x509.DecryptPEMBlock(block, passphrase) //nolint:staticcheck // see above
+	if err != nil {
+		return nil, errPassphrase
+	}
+	key, err := keyIn(block.Type, der, nil)
+	if err != nil { // its padding does not always tell that it is garbage
+		return nil, errPassphrase
+	}
+	return key, nil
+}
+
+// find is the first block of a text that is wanted; nil = there is none.
+func find(text []byte, wanted func(kind string) bool) *pem.Block {
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil || wanted(block.Type) {
+			return block
+		}
+		text = rest
+	}
+}
+
+func keyIn(kind string, der, passphrase []byte) (any, error) {
+	switch kind {
 	case "RSA PRIVATE KEY":
 		return x509.ParsePKCS1PrivateKey(der)
 	case "EC PRIVATE KEY":
@@ -154,11 +176,11 @@ func parseKey(text, passphrase []byte) (any, error) {
 	case "ENCRYPTED PRIVATE KEY":
 		key, err := pkcs8.ParsePKCS8PrivateKey(der, passphrase)
 		if err != nil {
-			return nil, errors.New("the passphrase does not fit the private key")
+			return nil, errPassphrase
 		}
 		return key, nil
 	}
-	return nil, fmt.Errorf("a private key of the form %q cannot be used", block.Type)
+	return nil, fmt.Errorf("a private key of the form %q cannot be used", kind)
 }
 
 // parseChain reads intermediates: certificates in PEM one after the other, or PKCS#7.

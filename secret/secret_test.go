@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -252,6 +253,54 @@ func TestContainers(t *testing.T) {
 		serves(t, name, b, 2)
 		if got, want := b.ID(), secret.ID(w.read("www.crt")); got != want {
 			t.Errorf("%s: got the id %s, want that of the bytes as they are stored, %s", name, got, want)
+		}
+	}
+}
+
+// TestParameters: OpenSSL writes the parameters of a curve before the key, when it is asked in the old way.
+func TestParameters(t *testing.T) {
+	k := newKit(t)
+	const id = "5f2b3f5e-0000-4000-8000-000000000001"
+	k.openssl("ecparam -name prime256v1 -genkey -out @" + id + ".key")
+	k.openssl("req -x509 -new -key @" + id + ".key -out @" + id + ".crt -days 2 -subj /CN=WWW.example.com -addext subjectAltName=DNS:shop.example.com")
+	if text := string(k.read(id + ".key")); !strings.HasPrefix(text, "-----BEGIN EC PARAMETERS-----") {
+		t.Fatalf("OpenSSL does not write what this is about: %s", text)
+	}
+	b, err := secret.NewLocal(k.dir).Bundle(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serves(t, "with parameters", b, 1)
+}
+
+// TestWrongPassphrase: of whichever encryption the key is, the reason says so, and nothing more.
+func TestWrongPassphrase(t *testing.T) {
+	k := newKit(t)
+	k.chain("rsa:2048")
+	k.openssl("rsa -in @www.key -aes128 -passout pass:word -traditional -out @old.key")
+	k.openssl("pkcs8 -topk8 -in @www.key -passout pass:word -out @new.key")
+	const id = "5f2b3f5e-0000-4000-8000-000000000001"
+	write := func(suffix string, content []byte) {
+		t.Helper()
+		if err := os.WriteFile(k.path(id+suffix), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(".crt", k.read("www.crt"))
+	for _, form := range []string{"old.key", "new.key"} {
+		write(".key", k.read(form))
+		// So many that some decrypt to something that is padded well.
+		for i := range 300 {
+			passphrase := fmt.Sprint("wrong", i)
+			write(".pass", []byte(passphrase))
+			_, err := secret.NewLocal(k.dir).Bundle(t.Context(), id)
+			var e *secret.Error
+			if !errors.As(err, &e) || e.Kind != secret.Unfit || e.Reason != "the passphrase does not fit the private key" {
+				t.Fatalf("%s, %s: got %v", form, passphrase, err)
+			}
+			if form == "new.key" { // its derivation is slow, and tells
+				break
+			}
 		}
 	}
 }
