@@ -212,6 +212,7 @@ func TestRefused(t *testing.T) {
 		"negative":         {"[house_keeping]\ncleanup_interval = -1", "negative"},
 		"overlong":         {"[house_keeping]\ncleanup_interval = 1e30", "too long"},
 		"template":         {"[haproxy_amphora]\nhaproxy_template = /x.j2", "Jinja2"},
+		"log template":     {"[amphora_agent]\nlogging_template_override = /x", "Jinja2"},
 		"TLS floor":        {"[api_settings]\nminimum_tls_version = TLSv1.3", "default_listener_tls_versions: TLSv1.2 is below"},
 		"cipher":           {"[api_settings]\ntls_cipher_prohibit_list = TLS_AES_128_GCM_SHA256", "default_listener_ciphers: TLS_AES_128_GCM_SHA256 is on"},
 		"circle":           {"[DEFAULT]\nlog_dir = $log_file\nlog_file = $log_dir", "refers to itself"},

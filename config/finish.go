@@ -23,7 +23,8 @@ func finish(cfg *Config, src *source, rows []row) error {
 	return errors.Join(
 		checkTLS(cfg.APISettings),
 		checkCiphers(cfg.APISettings),
-		checkTemplate(cfg.HAProxyAmphora),
+		checkTemplate("haproxy_amphora", "haproxy_template", cfg.HAProxyAmphora.HAProxyTemplate),
+		checkTemplate("amphora_agent", "logging_template_override", cfg.AmphoraAgent.LoggingTemplateOverride),
 	)
 }
 
@@ -116,14 +117,11 @@ func refuse(key, reason string) error {
 }
 
 // checkTemplate refuses what would silently not be done.
-func checkTemplate(h HAProxyAmphora) error {
-	if h.HAProxyTemplate == "" {
+func checkTemplate(group, key, path string) error {
+	if path == "" {
 		return nil
 	}
-	return &ValueError{
-		Group: "haproxy_amphora", Key: "haproxy_template",
-		Reason: "Jinja2 templates cannot be run; remove the option",
-	}
+	return &ValueError{Group: group, Key: key, Reason: "Jinja2 templates cannot be run; remove the option"}
 }
 
 // LogPath is the file that log_file and log_dir name for a process; "" = none, log to standard error.

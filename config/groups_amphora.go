@@ -86,7 +86,7 @@ type AmphoraAgent struct {
 	LogRetryCount             int           `opt:"log_retry_count" default:"5"`                                                        // rsyslog's retries.
 	LogRetryInterval          time.Duration `opt:"log_retry_interval" default:"2"`                                                     // Wait between those.
 	LogQueueSize              int           `opt:"log_queue_size" default:"10000"`                                                     // Messages rsyslog keeps meanwhile.
-	LoggingTemplateOverride   string        `opt:"logging_template_override"`                                                          // Template of rsyslog's file, on the controller.
+	LoggingTemplateOverride   string        `opt:"logging_template_override"`                                                          // Not supported: a Jinja2 template of rsyslog's file. Setting it is refused.
 	ForwardAllLogs            bool          `opt:"forward_all_logs"`                                                                   // Send the system's logs to the admin targets too.
 	DisableLocalLogStorage    bool          `opt:"disable_local_log_storage"`                                                          // Keep no log in the amphora.
 	AmphoraUDPDriver          string        `opt:"amphora_udp_driver" default:"keepalived_lvs"`                                        // Deprecated: copied into the agent's file.

@@ -40,8 +40,8 @@ func (r *renderer) backend(l amphora.Listener, p amphora.Pool) error {
 	r.insertHeaders(l, p)
 	r.line("fullconn %d", r.limit(l))
 	r.line("option allbackups")
-	r.line("timeout connect %d", cmp.Or(l.TimeoutMemberConnect, 5000))
-	r.line("timeout server %d", cmp.Or(l.TimeoutMemberData, 50000))
+	r.line("timeout connect %d", cmp.Or(l.TimeoutMemberConnect, r.o.TimeoutMemberConnect))
+	r.line("timeout server %d", cmp.Or(l.TimeoutMemberData, r.o.TimeoutMemberData))
 	secure, err := r.serverTLS(p)
 	if err != nil {
 		return err

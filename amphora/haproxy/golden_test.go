@@ -49,6 +49,11 @@ func init() {
 		l := &lb.Listeners[0]
 		l.TimeoutClientData, l.TimeoutMemberConnect, l.TimeoutMemberData, l.TimeoutTCPInspect = 0, 0, 0, 0
 	})
+	options("timeouts-configured", func(lb *amphora.LoadBalancer, o *haproxy.Options) {
+		l := &lb.Listeners[0]
+		l.TimeoutClientData, l.TimeoutMemberConnect, l.TimeoutMemberData, l.TimeoutTCPInspect = 0, 0, 0, 0
+		o.TimeoutClientData, o.TimeoutMemberConnect, o.TimeoutMemberData, o.TimeoutTCPInspect = 60000, 7000, 80000, 90
+	})
 	on("limited", func(lb *amphora.LoadBalancer) { lb.Listeners[0].ConnectionLimit = 2014 })
 	options("logs-elsewhere", func(_ *amphora.LoadBalancer, o *haproxy.Options) {
 		o.UserLogFacility, o.AdministrativeLogFacility, o.UserLogFormat = 3, 4, `{{ project_id }} {{ lb_id }} %f %ci %{+Q}r "%ST"`

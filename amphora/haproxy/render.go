@@ -22,16 +22,19 @@ type Options struct {
 	BasePath                   string // "" = /var/lib/octavia
 	DefaultConnectionLimit     int    // 0 = 50000
 	StickSize                  string // "" = 10k
-	ConnectionLogging          bool
-	UserLogFormat              string // "" = upstream's default
-	UserLogFacility            int
-	AdministrativeLogFacility  int
-	CPUCount                   int    // of the amphora; with PinCPUs sets nbthread
-	PinCPUs                    bool   // tuned profile "amphora" is active
-	BaseCertDir                string // in the amphora; "" = BasePath and /certs
-	DefaultListenerCiphers     string // for a list that cannot be written; "" = upstream's default
-	DefaultPoolCiphers         string
-	MemoryKiB                  int64 // of the amphora, all of it; sizes the TLS session cache. 0 = haproxy's own size
+	// Timeouts of listeners that have none, in milliseconds; 0 = 50000, 5000, 50000 and none.
+	TimeoutClientData, TimeoutMemberConnect, TimeoutMemberData, TimeoutTCPInspect int
+
+	ConnectionLogging         bool
+	UserLogFormat             string // "" = upstream's default
+	UserLogFacility           int
+	AdministrativeLogFacility int
+	CPUCount                  int    // of the amphora; with PinCPUs sets nbthread
+	PinCPUs                   bool   // tuned profile "amphora" is active
+	BaseCertDir               string // in the amphora; "" = BasePath and /certs
+	DefaultListenerCiphers    string // for a list that cannot be written; "" = upstream's default
+	DefaultPoolCiphers        string
+	MemoryKiB                 int64 // of the amphora, all of it; sizes the TLS session cache. 0 = haproxy's own size
 }
 
 // ObjectError says which object cannot be rendered, so that its siblings can without it.
@@ -57,6 +60,9 @@ func Render(lb amphora.LoadBalancer, o Options) (cfg []byte, ok bool, err error)
 	o.BasePath = cmp.Or(o.BasePath, "/var/lib/octavia")
 	o.DefaultConnectionLimit = cmp.Or(o.DefaultConnectionLimit, defaultConnectionLimit)
 	o.StickSize = cmp.Or(o.StickSize, "10k")
+	o.TimeoutClientData = cmp.Or(o.TimeoutClientData, 50000)
+	o.TimeoutMemberConnect = cmp.Or(o.TimeoutMemberConnect, 5000)
+	o.TimeoutMemberData = cmp.Or(o.TimeoutMemberData, 50000)
 	o.UserLogFormat = cmp.Or(o.UserLogFormat, defaultLogFormat)
 	o.BaseCertDir = cmp.Or(o.BaseCertDir, o.BasePath+"/certs")
 	o.DefaultListenerCiphers = cmp.Or(o.DefaultListenerCiphers, defaultCiphers)
@@ -267,9 +273,9 @@ func (r *renderer) frontend(l amphora.Listener) error {
 	if p, ok := r.pools[l.DefaultPoolID]; ok && p.Enabled {
 		r.line("default_backend %s:%s", p.ID, l.ID)
 	}
-	r.line("timeout client %d", cmp.Or(l.TimeoutClientData, 50000))
-	if l.TimeoutTCPInspect != 0 {
-		r.line("tcp-request inspect-delay %d", l.TimeoutTCPInspect)
+	r.line("timeout client %d", cmp.Or(l.TimeoutClientData, r.o.TimeoutClientData))
+	if delay := cmp.Or(l.TimeoutTCPInspect, r.o.TimeoutTCPInspect); delay != 0 {
+		r.line("tcp-request inspect-delay %d", delay)
 	}
 	if l.Protocol == protocolPrometheus && r.exports() {
 		r.line("default_backend %s", exporterBackend)

@@ -167,12 +167,16 @@ func workerConfig(cfg *config.Config) worker.Config {
 			BasePath: h.BasePath, BaseCertDir: h.BaseCertDir,
 			DefaultListenerCiphers: cfg.APISettings.DefaultListenerCiphers, DefaultPoolCiphers: cfg.APISettings.DefaultPoolCiphers,
 			DefaultConnectionLimit: h.DefaultConnectionLimit, StickSize: h.HAProxyStickSize,
+			TimeoutClientData: milliseconds(h.TimeoutClientData), TimeoutMemberConnect: milliseconds(h.TimeoutMemberConnect),
+			TimeoutMemberData: milliseconds(h.TimeoutMemberData), TimeoutTCPInspect: milliseconds(h.TimeoutTCPInspect),
 			ConnectionLogging: h.ConnectionLogging, UserLogFormat: h.UserLogFormat,
 			UserLogFacility:           cfg.AmphoraAgent.UserLogFacility,
 			AdministrativeLogFacility: cfg.AmphoraAgent.AdministrativeLogFacility,
 		},
 	}
 }
+
+func milliseconds(d time.Duration) int { return int(d.Milliseconds()) }
 
 func clientCA(cfg *config.Config) func() ([]byte, error) {
 	if cfg.ControllerWorker.AmphoraDriver == noopAmphora {

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ottavino/ottavino/amphora/haproxy"
+	"github.com/ottavino/ottavino/config"
+)
+
+// TestHAProxyOptions: each option of octavia.conf that is about haproxy.cfg reaches the renderer.
+func TestHAProxyOptions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "octavia.conf")
+	err := os.WriteFile(path, []byte(`[haproxy_amphora]
+base_path = /base
+base_cert_dir = /certs
+connection_logging = false
+haproxy_stick_size = 20k
+user_log_format = %f
+timeout_client_data = 1000
+timeout_member_connect = 2000
+timeout_member_data = 3000
+timeout_tcp_inspect = 4
+default_connection_limit = 5
+[amphora_agent]
+user_log_facility = 6
+administrative_log_facility = 7
+[api_settings]
+default_listener_ciphers = A
+default_pool_ciphers = B
+`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load([]string{path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := haproxy.Options{
+		BasePath: "/base", BaseCertDir: "/certs", StickSize: "20k", UserLogFormat: "%f", DefaultConnectionLimit: 5,
+		TimeoutClientData: 1000, TimeoutMemberConnect: 2000, TimeoutMemberData: 3000, TimeoutTCPInspect: 4,
+		UserLogFacility: 6, AdministrativeLogFacility: 7, DefaultListenerCiphers: "A", DefaultPoolCiphers: "B",
+	}
+	if diff := cmp.Diff(want, workerConfig(cfg).HAProxy); diff != "" {
+		t.Error(diff)
+	}
+}
