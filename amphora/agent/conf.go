@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +27,7 @@ type Config struct {
 	ServerCert        string        // agent_server_cert
 	InterfaceDir      string        // agent_server_network_dir
 	ReadTimeout       time.Duration // agent_request_read_timeout
+	MinTLS            uint16        // agent_tls_protocol, at least TLS 1.2
 	AmphoraID         string        // amphora_id
 	Controllers       []string      // [health_manager] controller_ip_port_list
 	HeartbeatInterval time.Duration // heartbeat_interval
@@ -57,7 +59,12 @@ func parseConfig(text []byte) (Config, error) {
 		}
 		return n
 	}
+	minTLS := uint16(tls.VersionTLS12)
+	if get("amphora_agent", "agent_tls_protocol", "") == "TLSv1.3" {
+		minTLS = tls.VersionTLS13
+	}
 	c := Config{
+		MinTLS:            minTLS,
 		Debug:             strings.EqualFold(get("DEFAULT", "debug", ""), "true"),
 		UseSyslog:         strings.EqualFold(get("DEFAULT", "use_syslog", ""), "true"),
 		SyslogFacility:    get("DEFAULT", "syslog_log_facility", "LOG_USER"),

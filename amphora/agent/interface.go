@@ -154,6 +154,11 @@ func (r interfaceRoute) route(index int) (*netlink.Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("route to %q: %w", r.Dst, err)
 	}
+	for _, ip := range []string{r.Gateway, r.PrefSrc} {
+		if ip != "" && net.ParseIP(ip) == nil {
+			return nil, fmt.Errorf("route to %q: %q is no address", r.Dst, ip) // without it, it would be another route
+		}
+	}
 	out := &netlink.Route{
 		LinkIndex: index, Protocol: unix.RTPROT_STATIC, Table: mainTable,
 		Dst: &net.IPNet{IP: dst.Addr().AsSlice(), Mask: net.CIDRMask(dst.Bits(), dst.Addr().BitLen())},

@@ -29,10 +29,12 @@ func (a *Agent) plugVIP(r *http.Request, body []byte) reply {
 	if err != nil {
 		return said(http.StatusInternalServerError, "Error plugging VIP", err.Error())
 	}
-	if name == f.Name {
+	if name != "" {
 		// A repeated request is answered as upstream's agent does, but what it says is done all the same.
-		if err := a.refresh(r.Context(), f); err != nil {
-			return said(http.StatusInternalServerError, "Error plugging VIP", err.Error())
+		if name == f.Name {
+			if err := a.refresh(r.Context(), f); err != nil {
+				return said(http.StatusInternalServerError, "Error plugging VIP", err.Error())
+			}
 		}
 		return said(http.StatusConflict, "Interface already exists", "")
 	}

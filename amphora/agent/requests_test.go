@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -153,4 +154,49 @@ func typesOf(v any) any {
 		return out
 	}
 	return fmt.Sprintf("%T", v)
+}
+
+// TestOldestTLS: agent_tls_protocol is the oldest version that the agent speaks; older ones than 1.2 are never.
+func TestOldestTLS(t *testing.T) {
+	for option, oldest := range map[string]uint16{"TLSv1.3": tls.VersionTLS13, "TLSv1.2": tls.VersionTLS12, "TLSv1": tls.VersionTLS12} {
+		r := newRig(t, func(r *rig) {
+			text, err := os.ReadFile(filepath.Join(r.dir, "agent.conf"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.write("agent.conf", append(text, "agent_tls_protocol = "+option+"\n"...))
+		})
+		for version := uint16(tls.VersionTLS10); version <= tls.VersionTLS13; version++ {
+			conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port), &tls.Config{
+				ServerName: amphoraID, RootCAs: r.roots, Certificates: []tls.Certificate{r.client}, MinVersion: version, MaxVersion: version,
+			})
+			if err == nil {
+				_ = conn.Close()
+			}
+			if (err == nil) != (version >= oldest) {
+				t.Errorf("%s: with %s got %v", option, tls.VersionName(version), err)
+			}
+		}
+	}
+}
+
+// TestOddPlugs: a NIC that members are reached by is no NIC for VIPs, and a gateway that is none makes no route.
+func TestOddPlugs(t *testing.T) {
+	r := newRig(t).plugged()
+	const memberMAC = "fa:16:3e:00:00:77"
+	r.veth("third", "eth9", memberMAC)
+	member := fmt.Sprintf(`{"mac_address":%q,"fixed_ips":[{"ip_address":"10.77.0.5","subnet_cidr":"10.77.0.0/24","host_routes":[{"destination":"10.78.0.0/24","nexthop":"nowhere"}]}]}`, memberMAC)
+	if status, body := r.raw("POST", "/1.0/plug/network", member); status != http.StatusAccepted || !strings.Contains(body, "Plugged on interface eth2") {
+		t.Fatalf("got %d %s", status, body)
+	}
+	if routes := r.inside("ip", "route"); strings.Contains(routes, "10.78.0.0") {
+		t.Errorf("a route to a gateway that is no address: %s", routes)
+	}
+	plug := fmt.Sprintf(`{"subnet_cidr":"10.77.0.0/24","gateway":null,"mac_address":%q}`, memberMAC)
+	if status, body := r.raw("POST", "/1.0/plug/vip/10.77.0.9", plug); status != http.StatusConflict || !strings.Contains(body, `"message":"Interface already exists"`) {
+		t.Errorf("got %d %s, want 409", status, body)
+	}
+	if addresses := r.inside("ip", "address", "show", "eth1"); !strings.Contains(addresses, vip+"/32") {
+		t.Errorf("the VIP has left: %s", addresses)
+	}
 }

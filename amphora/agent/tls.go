@@ -27,7 +27,7 @@ func (a *Agent) tls() *tls.Config {
 				return nil, errors.New("client CA: no certificate in the file")
 			}
 			return &tls.Config{
-				MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert},
+				MinVersion: conf.MinTLS, Certificates: []tls.Certificate{cert},
 				ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
 			}, nil
 		},
