@@ -174,12 +174,13 @@ func (p *pass) ensureBasePort(ctx context.Context, a *db.Amphora, group string) 
 	if port, err = p.correctBasePort(ctx, port, group); err != nil {
 		return err
 	}
+	p.seen[port.ID] = port
 	if port.DeviceID != deref(a.ComputeID) {
 		if err := p.Compute.AttachPort(ctx, *a.ComputeID, port.ID); err != nil {
 			return err
 		}
-	} else if inService(*a) && !p.calm {
-		return nil
+	} else if inService(*a) && (!p.calm || len(port.FixedIPs) > 1) {
+		return nil // with more addresses than one the port is plugged as members' are: this would take them away for a moment
 	}
 	return p.plugVIP(ctx, a, port)
 }

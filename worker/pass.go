@@ -12,6 +12,7 @@ import (
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/cloud"
 	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/network"
 )
 
 // outcome is how a pass ended. gone says that the work row was removed.
@@ -27,8 +28,9 @@ type pass struct {
 	tree  *db.Tree
 	// calm says that nobody asked for anything: this is a drift check, or the retry of one.
 	calm   bool
-	blamed map[object]string // what cannot be applied, with the reason
-	server map[string]info   // by amphora id: what its agent said in this pass
+	blamed map[object]string       // what cannot be applied, with the reason
+	server map[string]info         // by amphora id: what its agent said in this pass
+	seen   map[string]network.Port // by id: the amphora's, as they are now
 
 	copies  map[string]db.SecretCopy // by id, as they were when the pass began
 	secrets []*userSecret            // what is referred to; filled by readSecrets
@@ -88,7 +90,7 @@ func (f *failure) Unwrap() error { return f.err }
 
 // reconcile makes the next useful steps for a load balancer.
 func (w *Worker) reconcile(ctx context.Context, l *db.Lease) outcome {
-	p := &pass{Worker: w, lease: l, blamed: map[object]string{}, server: map[string]info{}}
+	p := &pass{Worker: w, lease: l, blamed: map[object]string{}, server: map[string]info{}, seen: map[string]network.Port{}}
 	gone, err := p.run(ctx)
 	var wait *notYet
 	switch {

@@ -66,13 +66,14 @@ func hostRoutes(s network.Subnet) []amphora.HostRoute {
 	return out
 }
 
-// memberNetworks are the networks that members are on, without the VIP's, each with the subnets wanted on it.
+// memberNetworks are the networks that members are on, each with the subnets wanted on it. The VIP's network is among them when
+// there are members in its other subnets: the amphora has an address in the VIP's subnet anyway.
 func (p *pass) memberNetworks(ctx context.Context) (map[string][]network.Subnet, error) {
 	out := map[string][]network.Subnet{}
 	for _, pool := range p.tree.Pools {
 		for _, m := range pool.Members {
 			id := deref(m.SubnetID)
-			if id == "" || m.ProvisioningStatus == db.PendingDelete {
+			if id == "" || id == deref(p.tree.VIP.SubnetID) || m.ProvisioningStatus == db.PendingDelete {
 				continue
 			}
 			s, err := p.subnet(ctx, id)
@@ -83,8 +84,7 @@ func (p *pass) memberNetworks(ctx context.Context) (map[string][]network.Subnet,
 			if err != nil {
 				return nil, err
 			}
-			known := slices.ContainsFunc(out[s.NetworkID], func(o network.Subnet) bool { return o.ID == s.ID })
-			if s.NetworkID != deref(p.tree.VIP.NetworkID) && !known {
+			if !slices.ContainsFunc(out[s.NetworkID], func(o network.Subnet) bool { return o.ID == s.ID }) {
 				out[s.NetworkID] = append(out[s.NetworkID], s)
 			}
 		}
@@ -99,11 +99,47 @@ func (p *pass) ensureMemberPorts(ctx context.Context, a *db.Amphora) (map[string
 		return nil, err
 	}
 	for _, id := range slices.Sorted(maps.Keys(wanted)) {
-		if err := p.ensureMemberPort(ctx, a, id, wanted[id]); err != nil {
+		ensure := p.ensureMemberPort
+		if id == deref(p.tree.VIP.NetworkID) {
+			ensure = p.ensureVIPSubnets
+		}
+		if err := ensure(ctx, a, id, wanted[id]); err != nil {
 			return nil, err
 		}
 	}
 	return wanted, nil
+}
+
+// ensureVIPSubnets gives the base port addresses in further subnets of the VIP's network: no server has two ports on one network.
+func (p *pass) ensureVIPSubnets(ctx context.Context, a *db.Amphora, _ string, subnets []network.Subnet) error {
+	port, err := p.Network.Port(ctx, deref(a.VRRPPortID))
+	if err != nil {
+		return err
+	}
+	port, fresh, err := p.addSubnets(ctx, port, subnets)
+	p.seen[port.ID] = port
+	if err != nil || !fresh && p.plugs(a) {
+		return err
+	}
+	return p.plugNetwork(ctx, a, port)
+}
+
+// plugs says that the agent has been told of all ports already, and nobody asks whether it remembers.
+func (p *pass) plugs(a *db.Amphora) bool { return inService(*a) && !p.calm && p.lease.Attempts == 0 }
+
+// addSubnets gives a port an address in each of the subnets.
+func (p *pass) addSubnets(ctx context.Context, port network.Port, subnets []network.Subnet) (_ network.Port, changed bool, err error) {
+	fixed := slices.Clone(port.FixedIPs)
+	for _, s := range subnets {
+		if !slices.ContainsFunc(fixed, func(ip network.FixedIP) bool { return ip.SubnetID == s.ID }) {
+			fixed = append(fixed, network.FixedIP{SubnetID: s.ID})
+		}
+	}
+	if len(fixed) == len(port.FixedIPs) {
+		return port, false, nil
+	}
+	port, err = p.Network.UpdatePort(ctx, port.ID, network.PortChange{FixedIPs: &fixed})
+	return port, true, err
 }
 
 func (p *pass) memberPortOf(a *db.Amphora, networkID string) string {
@@ -120,24 +156,19 @@ func (p *pass) ensureMemberPort(ctx context.Context, a *db.Amphora, networkID st
 	if err != nil {
 		return err
 	}
-	fixed := slices.Clone(port.FixedIPs)
-	for _, s := range subnets {
-		if !slices.ContainsFunc(fixed, func(ip network.FixedIP) bool { return ip.SubnetID == s.ID }) {
-			fixed, fresh = append(fixed, network.FixedIP{SubnetID: s.ID}), true
-		}
+	port, changed, err := p.addSubnets(ctx, port, subnets)
+	if err != nil {
+		return err
 	}
-	if len(fixed) != len(port.FixedIPs) {
-		if port, err = p.Network.UpdatePort(ctx, port.ID, network.PortChange{FixedIPs: &fixed}); err != nil {
-			return err
-		}
-	}
+	p.seen[port.ID] = port
+	fresh = fresh || changed
 	if port.DeviceID != deref(a.ComputeID) {
 		if err := p.Compute.AttachPort(ctx, *a.ComputeID, port.ID); err != nil {
 			return err
 		}
 		fresh = true
 	}
-	if !fresh && inService(*a) && !p.calm && p.lease.Attempts == 0 {
+	if !fresh && p.plugs(a) {
 		return nil
 	}
 	return p.plugNetwork(ctx, a, port)
@@ -187,6 +218,13 @@ func (p *pass) plugNetwork(ctx context.Context, a *db.Amphora, port network.Port
 		return err
 	}
 	plug := amphora.NetworkPlug{MAC: port.MAC, MTU: net.MTU, FixedIPs: []amphora.PlugIP{}}
+	if port.ID == deref(a.VRRPPortID) {
+		vip, err := p.vipPlug(ctx, a, port)
+		if err != nil {
+			return err
+		}
+		plug.VIPNetInfo = &amphora.VIPNetInfo{VIPPlug: vip, VIP: deref(p.tree.VIP.IPAddress)}
+	}
 	for _, ip := range port.FixedIPs {
 		s, err := p.subnet(ctx, ip.SubnetID)
 		if err != nil {
@@ -199,10 +237,20 @@ func (p *pass) plugNetwork(ctx context.Context, a *db.Amphora, port network.Port
 	return p.Agent.PlugNetwork(ctx, t, plug)
 }
 
-// dropMemberPorts unplugs networks that no member is on any more.
+// dropMemberPorts unplugs networks that no member is on any more, and takes back addresses in subnets without members.
 func (p *pass) dropMemberPorts(ctx context.Context, a *db.Amphora, wanted map[string][]network.Subnet) error {
+	vip := network.Subnet{ID: deref(p.tree.VIP.SubnetID)}
+	if err := p.dropSubnets(ctx, a, deref(a.VRRPPortID), append(slices.Clone(wanted[deref(p.tree.VIP.NetworkID)]), vip)); err != nil {
+		return err
+	}
 	for _, row := range p.tree.MemberPorts {
-		if _, keep := wanted[deref(row.NetworkID)]; keep || row.AmphoraID != a.ID {
+		if row.AmphoraID != a.ID {
+			continue
+		}
+		if subnets, keep := wanted[deref(row.NetworkID)]; keep {
+			if err := p.dropSubnets(ctx, a, row.PortID, subnets); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := p.Compute.DetachPort(ctx, deref(a.ComputeID), row.PortID); err != nil {
@@ -219,4 +267,23 @@ func (p *pass) dropMemberPorts(ctx context.Context, a *db.Amphora, wanted map[st
 		}
 	}
 	return nil
+}
+
+// dropSubnets takes back a port's addresses in other subnets. Neutron does not take those that it made without being asked (SLAAC).
+func (p *pass) dropSubnets(ctx context.Context, a *db.Amphora, portID string, keep []network.Subnet) error {
+	port, ok := p.seen[portID]
+	if !ok {
+		return nil
+	}
+	fixed := slices.DeleteFunc(slices.Clone(port.FixedIPs), func(ip network.FixedIP) bool {
+		return !slices.ContainsFunc(keep, func(s network.Subnet) bool { return s.ID == ip.SubnetID })
+	})
+	if len(fixed) == len(port.FixedIPs) || len(fixed) == 0 {
+		return nil
+	}
+	now, err := p.Network.UpdatePort(ctx, port.ID, network.PortChange{FixedIPs: &fixed})
+	if err != nil || len(now.FixedIPs) == len(port.FixedIPs) {
+		return err
+	}
+	return p.plugNetwork(ctx, a, now)
 }

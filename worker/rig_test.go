@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -253,6 +254,8 @@ type flaky struct {
 	refuse func(cfg string) error // what haproxy says about a configuration; nil = it runs all
 
 	uploaded string // the newest configuration of an agent
+	vips     []amphora.VIPPlug
+	networks []amphora.NetworkPlug
 
 	lists   bool                         // certificates
 	stopped bool                         // haproxy
@@ -274,6 +277,13 @@ func (f *flaky) refuses(refuse func(cfg string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.refuse = refuse
+}
+
+// plugs are what the agent was told of its ports.
+func (f *flaky) plugs() ([]amphora.VIPPlug, []amphora.NetworkPlug) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.vips), slices.Clone(f.networks)
 }
 
 func (f *flaky) made() []string {
@@ -326,11 +336,21 @@ func (f *flaky) Details(ctx context.Context, t amphora.Target) (d amphora.Detail
 }
 
 func (f *flaky) PlugVIP(ctx context.Context, t amphora.Target, vip netip.Addr, p amphora.VIPPlug) error {
-	return f.do("plug VIP", func() error { return f.Noop.PlugVIP(ctx, t, vip, p) })
+	return f.do("plug VIP", func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.vips = append(f.vips, p)
+		return f.Noop.PlugVIP(ctx, t, vip, p)
+	})
 }
 
 func (f *flaky) PlugNetwork(ctx context.Context, t amphora.Target, p amphora.NetworkPlug) error {
-	return f.do("plug network", func() error { return f.Noop.PlugNetwork(ctx, t, p) })
+	return f.do("plug network", func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.networks = append(f.networks, p)
+		return f.Noop.PlugNetwork(ctx, t, p)
+	})
 }
 
 func (f *flaky) Apply(ctx context.Context, t amphora.Target, lb string, cfg []byte) error {
