@@ -36,6 +36,9 @@ func (p *pass) converge(ctx context.Context) error {
 	if broken != nil && !p.onlyBlamed(broken) {
 		return broken
 	}
+	if err := p.admit(ctx, a); err != nil {
+		return err
+	}
 	if err := p.awaitSecrets(); err != nil {
 		return err
 	}

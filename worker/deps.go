@@ -73,6 +73,7 @@ type Agent interface {
 	RemoveListener(ctx context.Context, t amphora.Target, listenerID string) error
 	UploadConfig(ctx context.Context, t amphora.Target, conf []byte) error
 	Upload(ctx context.Context, t amphora.Target, lbID string, cfg []byte) error
+	SetRules(ctx context.Context, t amphora.Target, ip netip.Addr, rules []amphora.FirewallRule) error
 	CertificateFiles
 }
 

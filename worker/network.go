@@ -103,6 +103,14 @@ func listenerRules(l db.ListenerTree) []network.Rule {
 
 func (p *pass) groups(group string) []string { return append([]string{group}, p.tree.VIPSGs...) }
 
+// baseGroups are the groups of base ports.
+func (p *pass) baseGroups(group string) []string {
+	if p.sriovVIP() {
+		return []string{}
+	}
+	return p.groups(group)
+}
+
 // ensureVIPPort finds the VIP port, or makes it again with the address that clients know.
 func (p *pass) ensureVIPPort(ctx context.Context, group string) error {
 	port, err := p.findVIPPort(ctx)
@@ -201,8 +209,8 @@ func (p *pass) findBasePort(ctx context.Context, a *db.Amphora, group string) (n
 	if len(found) == 0 {
 		port, err := p.Network.CreatePort(ctx, network.PortSpec{
 			Name: network.BasePortName(a.ID), NetworkID: deref(vip.NetworkID), DeviceOwner: network.VIPOwner, AdminStateUp: true,
-			FixedIPs: []network.FixedIP{{SubnetID: deref(vip.SubnetID)}}, SecurityGroups: p.groups(group),
-			AllowedAddresses: vips(p.tree), QoSPolicyID: deref(vip.QoSPolicyID),
+			FixedIPs: []network.FixedIP{{SubnetID: deref(vip.SubnetID)}}, SecurityGroups: p.baseGroups(group),
+			AllowedAddresses: vips(p.tree), QoSPolicyID: deref(vip.QoSPolicyID), VNICType: vip.VNICType,
 		})
 		if err != nil {
 			return port, err
@@ -237,7 +245,7 @@ func (p *pass) correctBasePort(ctx context.Context, port network.Port, group str
 	if want := vips(p.tree); !slices.Equal(sorted(port.AllowedAddresses), sorted(want)) {
 		change.AllowedAddresses, differs = &want, true
 	}
-	if want := p.groups(group); !slices.Equal(sorted(port.SecurityGroups), sorted(want)) {
+	if want := p.baseGroups(group); !slices.Equal(sorted(port.SecurityGroups), sorted(want)) {
 		change.SecurityGroups, differs = &want, true
 	}
 	if want := deref(p.tree.VIP.QoSPolicyID); port.QoSPolicyID != want {

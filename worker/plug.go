@@ -44,7 +44,7 @@ func (p *pass) vipPlug(ctx context.Context, a *db.Amphora, port network.Port) (a
 	}
 	plug := amphora.VIPPlug{
 		SubnetCIDR: prefix.String(), Gateway: gateway(subnet), MAC: port.MAC, VRRPIP: deref(a.VRRPIP), MTU: net.MTU,
-		HostRoutes: hostRoutes(subnet), AdditionalVIPs: []amphora.AdditionalVIP{},
+		HostRoutes: hostRoutes(subnet), AdditionalVIPs: []amphora.AdditionalVIP{}, SRIOV: p.sriovVIP(),
 	}
 	for _, v := range p.tree.AdditionalVIPs {
 		s, err := p.subnet(ctx, v.SubnetID)
@@ -192,7 +192,7 @@ func (p *pass) findMemberPort(ctx context.Context, a *db.Amphora, networkID stri
 	}
 	if len(found) == 0 {
 		spec := network.PortSpec{
-			Name: network.MemberPortName(a.ID), NetworkID: networkID, DeviceOwner: network.VIPOwner, AdminStateUp: true, VNICType: "normal",
+			Name: network.MemberPortName(a.ID), NetworkID: networkID, DeviceOwner: network.VIPOwner, AdminStateUp: true, VNICType: p.vnicType(subnets),
 		}
 		for _, s := range subnets {
 			spec.FixedIPs = append(spec.FixedIPs, network.FixedIP{SubnetID: s.ID})
@@ -208,6 +208,19 @@ func (p *pass) findMemberPort(ctx context.Context, a *db.Amphora, networkID stri
 	return found[0], true, err
 }
 
+// vnicType is that of the port on a network: direct when a member there asks for it.
+func (p *pass) vnicType(subnets []network.Subnet) string {
+	for _, pool := range p.tree.Pools {
+		for _, m := range pool.Members {
+			there := slices.ContainsFunc(subnets, func(s network.Subnet) bool { return s.ID == deref(m.SubnetID) })
+			if there && m.VNICType == direct && m.ProvisioningStatus != db.PendingDelete {
+				return direct
+			}
+		}
+	}
+	return "normal"
+}
+
 func (p *pass) plugNetwork(ctx context.Context, a *db.Amphora, port network.Port) error {
 	t, err := target(a)
 	if err != nil {
@@ -217,7 +230,7 @@ func (p *pass) plugNetwork(ctx context.Context, a *db.Amphora, port network.Port
 	if err != nil {
 		return err
 	}
-	plug := amphora.NetworkPlug{MAC: port.MAC, MTU: net.MTU, FixedIPs: []amphora.PlugIP{}}
+	plug := amphora.NetworkPlug{MAC: port.MAC, MTU: net.MTU, FixedIPs: []amphora.PlugIP{}, SRIOV: port.VNICType == direct}
 	if port.ID == deref(a.VRRPPortID) {
 		vip, err := p.vipPlug(ctx, a, port)
 		if err != nil {

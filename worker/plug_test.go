@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"testing"
@@ -21,23 +22,24 @@ func (r *rig) neutron() *network.Neutron {
 	return network.NewNeutron(r.keys.Session, cloud.Endpoint{Type: "network"})
 }
 
-// subnet makes one more on the tenants' network.
-func (r *rig) subnet(cidr string) (id string) {
+// subnet makes one, as the worker's user.
+func (r *rig) subnet(networkID, cidr string) (id string) {
 	r.t.Helper()
-	st := r.cloud.Settings()
-	var out struct {
-		Subnet struct {
-			ID string `json:"id"`
-		} `json:"subnet"`
-	}
+	return r.make("subnet", map[string]any{"network_id": networkID, "cidr": cidr, "ip_version": 4})
+}
+
+func (r *rig) make(what string, attributes map[string]any) (id string) {
+	r.t.Helper()
+	out := map[string]struct {
+		ID string `json:"id"`
+	}{}
 	err := (cloud.Service{Session: r.keys.Session, Endpoint: cloud.Endpoint{Type: "network"}}).Do(r.t.Context(), cloud.Call{
-		Op: "make subnet", Method: http.MethodPost, Path: "subnets", Out: &out,
-		In: map[string]any{"subnet": map[string]any{"network_id": st.NetworkID, "cidr": cidr, "ip_version": 4, "tenant_id": st.Tenant.ProjectID}},
+		Op: "make " + what, Method: http.MethodPost, Path: what + "s", Out: &out, In: map[string]any{what: attributes},
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return out.Subnet.ID
+	return out[what].ID
 }
 
 // basePort is the amphora's port on the VIP's network.
@@ -51,7 +53,7 @@ func (r *rig) basePort(lb string) network.Port {
 }
 
 // memberIn makes a member in a subnet.
-func (r *rig) memberIn(lb, subnet, address string) (id string) {
+func (r *rig) memberIn(lb, subnet, address, vnic string) (id string) {
 	r.t.Helper()
 	id = uuid.NewString()
 	r.tx(func(ctx context.Context, tx *db.Tx) error {
@@ -60,7 +62,7 @@ func (r *rig) memberIn(lb, subnet, address string) (id string) {
 		}
 		return db.Insert(ctx, tx, &db.Member{
 			ID: id, ProjectID: r.tree(lb).LoadBalancer.ProjectID, PoolID: r.tree(lb).Pools[0].ID, SubnetID: &subnet, IPAddress: &address,
-			ProtocolPort: 80, ProvisioningStatus: db.PendingCreate, OperatingStatus: db.NoMonitor, Enabled: true, VNICType: "normal",
+			ProtocolPort: 80, ProvisioningStatus: db.PendingCreate, OperatingStatus: db.NoMonitor, Enabled: true, VNICType: vnic,
 		})
 	})
 	return id
@@ -81,10 +83,10 @@ func (r *rig) dropMember(lb, id string) {
 func TestMembersInAnotherSubnetOfTheVIPsNetwork(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *worker.Config) { c.DriftInterval = 20 * time.Millisecond })
-	subnet := r.subnet("10.11.0.0/24")
+	subnet := r.subnet(r.cloud.Settings().NetworkID, "10.11.0.0/24")
 	id := r.balancer()
 	r.active(id)
-	member := r.memberIn(id, subnet, "10.11.0.250")
+	member := r.memberIn(id, subnet, "10.11.0.250", "normal")
 	r.active(id)
 	subnets := func() (out []string) {
 		for _, ip := range r.basePort(id).FixedIPs {
@@ -116,5 +118,50 @@ func TestMembersInAnotherSubnetOfTheVIPsNetwork(t *testing.T) {
 	r.dropMember(id, member)
 	r.until("the address is given back", func() bool { return len(subnets()) == 1 })
 	r.until("the agent knows", func() bool { return len(newest().FixedIPs) == 1 && newest().VIPNetInfo != nil })
+	r.remove(id)
+}
+
+// TestSRIOV: with a flavor that asks for it, the VIP is on a port past the host's firewall, which is in the amphora then and lets
+// in what listeners allow; members are reached through such a port where they ask for that.
+func TestSRIOV(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.vnic = "direct"
+	id := r.balancer()
+	r.active(id)
+	port := r.basePort(id)
+	if port.VNICType != "direct" || len(port.SecurityGroups) != 0 {
+		t.Errorf("the base port is %s, with the groups %v", port.VNICType, port.SecurityGroups)
+	}
+	if vips, _ := r.agent.plugs(); len(vips) == 0 || !vips[0].SRIOV {
+		t.Errorf("the agent was told %+v", vips)
+	}
+	if got := r.agent.admits(); !slices.Equal(got, []string{"TCP 80 from anywhere"}) {
+		t.Errorf("the firewall admits %v", got)
+	}
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		if _, err := tx.BeginChange(ctx, id, db.AcceptPending); err != nil {
+			return err
+		}
+		listener := r.listener(uuid.NewString(), id, "UDP", 53, nil)
+		return errors.Join(db.Insert(ctx, tx, listener),
+			db.Insert(ctx, tx, &db.ListenerCIDR{ListenerID: listener.ID, CIDR: "192.0.2.0/24"}),
+			db.Insert(ctx, tx, &db.ListenerCIDR{ListenerID: listener.ID, CIDR: "198.51.100.0/24"}))
+	})
+	r.active(id)
+	if got := r.agent.admits(); !slices.Equal(got, []string{"TCP 80 from anywhere", "UDP 53 from 192.0.2.0/24", "UDP 53 from 198.51.100.0/24"}) {
+		t.Errorf("the firewall admits %v", got)
+	}
+	members := r.make("network", map[string]any{"name": "members", "shared": true})
+	r.memberIn(id, r.subnet(members, "10.12.0.0/24"), "10.12.0.250", "direct")
+	r.active(id)
+	_, networks := r.agent.plugs()
+	if len(networks) != 1 || !networks[0].SRIOV || networks[0].VIPNetInfo != nil {
+		t.Errorf("the agent was told %+v", networks)
+	}
+	ports, err := r.neutron().Ports(t.Context(), network.PortFilter{NetworkID: members})
+	if err != nil || len(ports) != 1 || ports[0].VNICType != "direct" {
+		t.Errorf("the member's port is %+v, %v", ports, err)
+	}
 	r.remove(id)
 }

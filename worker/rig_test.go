@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -32,7 +33,8 @@ type rig struct {
 	store *db.Store
 	cloud *sandbox.Sandbox
 	agent *flaky
-	made  int // load balancers
+	made  int    // load balancers
+	vnic  string // of their VIPs; "" = normal
 	keys  cloud.Service
 	log   *text
 }
@@ -120,7 +122,7 @@ func (r *rig) balancer() string {
 			func() error {
 				return db.Insert(ctx, tx, &db.VIP{
 					LoadBalancerID: id, IPAddress: &address, SubnetID: &st.SubnetID, NetworkID: &st.NetworkID,
-					OctaviaOwned: ptr(true), VNICType: "normal",
+					OctaviaOwned: ptr(true), VNICType: cmp.Or(r.vnic, "normal"),
 				})
 			},
 			func() error {
@@ -256,6 +258,7 @@ type flaky struct {
 	uploaded string // the newest configuration of an agent
 	vips     []amphora.VIPPlug
 	networks []amphora.NetworkPlug
+	rules    []amphora.FirewallRule
 
 	lists   bool                         // certificates
 	stopped bool                         // haproxy
@@ -277,6 +280,30 @@ func (f *flaky) refuses(refuse func(cfg string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.refuse = refuse
+}
+
+func (f *flaky) SetRules(ctx context.Context, t amphora.Target, ip netip.Addr, rules []amphora.FirewallRule) error {
+	return f.do("rules", func() error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.rules = rules
+		return f.Noop.SetRules(ctx, t, ip, rules)
+	})
+}
+
+// admits are the newest rules of an agent's firewall, sorted.
+func (f *flaky) admits() (out []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, rule := range f.rules {
+		from := "anywhere"
+		if rule.CIDR != nil {
+			from = *rule.CIDR
+		}
+		out = append(out, fmt.Sprint(rule.Protocol, " ", rule.Port, " from ", from))
+	}
+	slices.Sort(out)
+	return out
 }
 
 // plugs are what the agent was told of its ports.
