@@ -110,6 +110,15 @@ func vipChain(rules []rule) string {
 	return out.String()
 }
 
+// shield lets nothing in on a member's SR-IOV port but answers. It is a table for each interface: what comes to VIPs on another is
+// not its business, and where those are on an SR-IOV port, too, both have to accept.
+func shield(ctx context.Context, name string) error {
+	table := "inet amphora_" + name
+	return loadRules(ctx, []byte("table "+table+" {}\ndelete table "+table+"\ntable "+table+" {\n"+
+		"\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tiifname != "+name+" accept\n"+
+		tracked+essentials+"\t\tdrop\n\t}\n}\n"))
+}
+
 // parseRules reads a list of rules, all of which have to be in order.
 func parseRules(body []byte) ([]rule, error) {
 	var list []map[string]json.RawMessage

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -141,4 +142,44 @@ func TestFirewallThatDoesNotLoad(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "dport 80 ") || strings.Contains(string(text), fmt.Sprint(81)) {
 		t.Errorf("the file says %s, %v", text, err)
 	}
+}
+
+// TestMemberOnSRIOV: a member's SR-IOV port lets in answers and nothing else, and is no reason to close the VIPs' port. It is so after
+// a reboot.
+func TestMemberOnSRIOV(t *testing.T) {
+	r := newRig(t).plugged()
+	const mac = "fa:16:3e:00:00:77"
+	nics := func() {
+		r.veth("third", "eth9", mac)
+		run(t, "ip", "addr", "add", "10.77.0.1/24", "dev", "third")
+	}
+	nics()
+	err := r.driver.PlugNetwork(t.Context(), r.target, amphora.NetworkPlug{
+		MAC: mac, SRIOV: true, FixedIPs: []amphora.PlugIP{{IPAddress: "10.77.0.5", SubnetCIDR: "10.77.0.0/24"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "10.77.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "over there") })}
+	go func() { _ = server.Serve(l) }()
+	defer func() { _ = server.Close() }()
+	port := l.Addr().(*net.TCPAddr).Port
+	r.apply([]byte(strings.ReplaceAll(string(r.config(port)), fmt.Sprintf("%s:%d", outside, port), l.Addr().String())))
+	shielded := func(when string) {
+		t.Helper()
+		r.until("the member is reached "+when, func() bool { got, err := ask(); return err == nil && got == "over there" })
+		if out, err := exec.Command("ping", "-c", "1", "-W", "1", "10.77.0.5").CombinedOutput(); err == nil {
+			t.Errorf("%s the amphora answers on the member's network: %s", when, out)
+		}
+		if out, err := exec.Command("ping", "-c", "1", "-W", "5", base).CombinedOutput(); err != nil {
+			t.Errorf("%s the amphora does not answer on the VIP's: %s", when, out)
+		}
+	}
+	shielded("at first")
+	r.reboot(func() { r.nic(); nics() })
+	shielded("after a reboot")
 }

@@ -125,10 +125,8 @@ func (a *Agent) raise(ctx context.Context, f interfaceFile) error {
 		return err
 	}
 	defer closeHandle()
-	if f.SRIOV {
-		if err := a.firewall().ensure(ctx); err != nil {
-			return err // before the first packet gets in
-		}
+	if err := a.protect(ctx, f); err != nil {
+		return err // before the first packet gets in
 	}
 	if err := f.up(h); err != nil {
 		return err
@@ -137,6 +135,18 @@ func (a *Agent) raise(ctx context.Context, f interfaceFile) error {
 		return err
 	}
 	return a.masqueradeServed(ctx)
+}
+
+// protect puts a firewall before an SR-IOV port. Upstream's is the VIPs' for members' ports, too, where it lets nobody reach VIPs
+// that are on another port.
+func (a *Agent) protect(ctx context.Context, f interfaceFile) error {
+	switch {
+	case !f.SRIOV:
+		return nil
+	case f.Type == "vip":
+		return a.firewall().ensure(ctx)
+	}
+	return shield(ctx, f.Name)
 }
 
 func (a *Agent) findInterface(r *http.Request, _ []byte) reply {
