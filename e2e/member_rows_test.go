@@ -87,6 +87,7 @@ func (x *rows) monitorRows() []trafficRow {
 		x.monitored("HTTP 1.0", monitor("HTTP", attrs{"url_path": "/health?a=1&b=2", "http_version": 1.0}),
 			checked("good", func(r *http.Request) bool { return r.ProtoMinor == 0 && r.URL.RawQuery == "a=1&b=2" }), checked("bad", never)),
 		x.monitored("HTTPS", monitor("HTTPS", nil), both("good"), plainPort()),
+		x.monitored("TLS-HELLO", monitor("TLS-HELLO", nil), good(), memberAt(nobody(x.t))),
 		x.monitored("PING", monitor("PING", nil), good(), attrs{"address": "10.10.10.251", "protocol_port": 80}),
 		x.monitored("port of the monitor", monitor("TCP", nil), good(), memberAt(teller(x.t, "bad", nil)).with(attrs{"monitor_port": nobody(x.t)})),
 		x.monitored("address of the monitor", monitor("TCP", nil), good(), memberAt(teller(x.t, "bad", nil)).with(attrs{"monitor_address": "10.10.10.252"})),

@@ -80,6 +80,9 @@ func (x *rows) policyRows() []trafficRow {
 		x.policyRow("FILE_TYPE EQUAL_TO", paths("/x/y.jpg"), paths("/x/y.png", "/jpg/x"), rule("FILE_TYPE", "EQUAL_TO", "jpg", nil)),
 		x.policyRow("FILE_TYPE REGEX", paths("/x/y.jpg", "/x.png"), paths("/x/y.gif"), rule("FILE_TYPE", "REGEX", "(jpg|png)", nil)),
 		x.policyRow("HEADER", []request{agent("curl/7")}, []request{agent("Mozilla")}, rule("HEADER", "STARTS_WITH", "curl", attrs{"key": "User-Agent"})),
+		x.policyRow("HEADER REGEX", []request{agent(`a'b'7#`)}, []request{agent(`a'b'd#`), agent(`a'b'\d#`)}, rule("HEADER", "REGEX", `^a'b'\d#$`, attrs{"key": "User-Agent"})),
+		x.policyRow("HEADER CONTAINS", []request{agent("a-f/b")}, []request{agent("a-g/b")}, rule("HEADER", "CONTAINS", "-f/b", attrs{"key": "User-Agent"})),
+		x.policyRow("COOKIE ENDS_WITH", []request{{cookie: "who=not-me"}}, []request{{cookie: "who=you"}, {}}, rule("COOKIE", "ENDS_WITH", "-me", attrs{"key": "who"})),
 		x.policyRow("COOKIE", []request{{cookie: "a=1; who=me"}}, []request{{cookie: "who=you"}, {}}, rule("COOKIE", "EQUAL_TO", "me", attrs{"key": "who"})),
 		x.policyRow("inverted", paths("/b"), paths("/a"), rule("PATH", "EQUAL_TO", "/a", attrs{"invert": true})),
 		x.policyRow("all rules must match", []request{{path: "/a", host: "h"}}, []request{{path: "/a", host: "g"}, {path: "/b", host: "h"}},
@@ -117,6 +120,11 @@ func (x *rows) actionRows() []trafficRow {
 	const there = "https://example.com/new?a=1&b=2"
 	rows := []trafficRow{
 		redirect("REDIRECT_TO_URL", attrs{"action": "REDIRECT_TO_URL", "redirect_url": there}, "/old", 302, there),
+		redirect("REDIRECT_PREFIX with 308", attrs{"action": "REDIRECT_PREFIX", "redirect_prefix": "https://example.com", "redirect_http_code": 308}, "/old/x", 308, "https://example.com/old/x"),
+		{"policy: REDIRECT_TO_POOL, which is disabled", x.to(attrs{"l7policies": []attrs{{
+			"action": "REDIRECT_TO_POOL", "rules": []attrs{rule("PATH", "STARTS_WITH", "/", nil)},
+			"redirect_pool": x.poolOf("HTTP", attrs{"admin_state_up": false}, memberAt(teller(x.t, "other", nil))),
+		}}}), answeredBy("member")},
 		redirect("REDIRECT_PREFIX", attrs{"action": "REDIRECT_PREFIX", "redirect_prefix": "https://example.com"}, "/old/x?y=z", 302, "https://example.com/old/x?y=z"),
 		{"policy: REDIRECT_TO_POOL, by position", x.to(attrs{"l7policies": []attrs{toPool(1, "/a/b", "first"), toPool(2, "/a", "second")}}), func(r *route) {
 			t := r.t

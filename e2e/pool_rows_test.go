@@ -44,6 +44,7 @@ func (x *rows) poolRows() []trafficRow {
 			t.Helper()
 			within(t, 30*time.Second, "the backup serves", func() bool { got, err := r.try(request{}); return err == nil && got.Member == "a" })
 		}},
+		{"backups share", pair(nil, attrs{"backup": true}, attrs{"backup": true}), shares(8, map[string]int{"a": 4, "b": 4})},
 		{"SOURCE_IP", pair(attrs{"lb_algorithm": "SOURCE_IP"}, nil, nil), func(r *route) {
 			t := r.t
 			t.Helper()
