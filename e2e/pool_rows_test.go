@@ -122,26 +122,42 @@ func (x *rows) poolRows() []trafficRow {
 
 // proxyHeader reads who the client is from the start of a connection, in version 1 or 2 of the PROXY protocol.
 func proxyHeader(in *bufio.Reader) (client string, err error) {
+	client, _, err = proxyTLVs(in)
+	return client, err
+}
+
+// proxyTLVs is proxyHeader, and what version 2 tells beside: values by type.
+func proxyTLVs(in *bufio.Reader) (client string, told map[byte][]byte, err error) {
 	start, err := in.Peek(12)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if !bytes.Equal(start, []byte("\r\n\r\n\x00\r\nQUIT\n")) {
 		line, err := in.ReadString('\n')
 		if f := strings.Fields(line); err == nil && len(f) == 6 && f[0] == "PROXY" {
-			return net.JoinHostPort(f[2], f[4]), nil
+			return net.JoinHostPort(f[2], f[4]), nil, nil
 		}
-		return "", fmt.Errorf("got %q, no PROXY header: %w", line, err)
+		return "", nil, fmt.Errorf("got %q, no PROXY header: %w", line, err)
 	}
 	header := make([]byte, 16)
 	if _, err := io.ReadFull(in, header); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	rest := make([]byte, binary.BigEndian.Uint16(header[14:]))
 	if _, err := io.ReadFull(in, rest); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return fmt.Sprintf("%s:%d", net.IP(rest[:4]), binary.BigEndian.Uint16(rest[8:])), nil
+	return fmt.Sprintf("%s:%d", net.IP(rest[:4]), binary.BigEndian.Uint16(rest[8:])), tlvs(rest[12:]), nil
+}
+
+func tlvs(text []byte) map[byte][]byte {
+	out := map[byte][]byte{}
+	for len(text) >= 3 {
+		kind, length := text[0], int(binary.BigEndian.Uint16(text[1:]))
+		out[kind] = text[3:min(3+length, len(text))]
+		text = text[min(3+length, len(text)):]
+	}
+	return out
 }
 
 // proxied is a TCP member that answers with who it was told the client is.

@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -62,6 +64,18 @@ func TestTLSTraffic(t *testing.T) {
 			}, memberAt(grpcMember(t, site)))}),
 			func(r *route) { t := r.t; r.grpc(t, conf()) },
 		},
+		{
+			"PROXYV2 tells of TLS", asked.with(attrs{"default_pool": x.poolOf("PROXYV2", nil, memberAt(toldOfTLS(t)))}),
+			func(r *route) {
+				t := r.t
+				t.Helper()
+				for want, c := range map[string]*tls.Config{"TLS, from nobody": conf(), "TLS, from me": conf(me)} {
+					if got := r.secureBody(t, c); got != want {
+						t.Errorf("the member was told %q, want %q", got, want)
+					}
+				}
+			},
+		},
 		{"plain", plain, answeredBy("member")},
 	}
 	routes := x.stack(all)
@@ -92,13 +106,58 @@ func TestTLSTraffic(t *testing.T) {
 // secure is the status of a request over TLS.
 func (r *route) secure(t *testing.T, conf *tls.Config) int {
 	t.Helper()
+	status, _ := r.secureAnswer(t, conf)
+	return status
+}
+
+func (r *route) secureBody(t *testing.T, conf *tls.Config) string {
+	t.Helper()
+	_, body := r.secureAnswer(t, conf)
+	return body
+}
+
+func (r *route) secureAnswer(t *testing.T, conf *tls.Config) (status int, body string) {
+	t.Helper()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: conf, DisableKeepAlives: true}, Timeout: 5 * time.Second}
 	resp, err := client.Get("https://" + r.address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = resp.Body.Close()
-	return resp.StatusCode
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// toldOfTLS is a member that answers with what the PROXY protocol tells of the client's TLS.
+func toldOfTLS(t *testing.T) int {
+	t.Helper()
+	l := listenOutside(t)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				in := bufio.NewReader(conn)
+				_, told, err := proxyTLVs(in)
+				if err == nil {
+					_, err = http.ReadRequest(in)
+				}
+				words := fmt.Sprint("no TLS ", err)
+				if ssl := told[0x20]; len(ssl) >= 5 && ssl[0]&1 != 0 {
+					words = "TLS, from " + cmp.Or(string(tlvs(ssl[5:])[0x22]), "nobody")
+				}
+				fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(words), words)
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 // grpcMember speaks as gRPC does: HTTP/2, messages as they come, the status in trailers.
