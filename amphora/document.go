@@ -52,7 +52,7 @@ type ListenerTLS struct {
 	ClientCAFile string // "" = clients are not asked for certificates
 	ClientCRL    string // file; "" = none
 	ClientAuth   string // NONE, OPTIONAL, MANDATORY
-	Ciphers      string // OpenSSL's notation, TLS 1.2 and older; "" = haproxy's
+	Ciphers      string // OpenSSL's notation, those of TLS 1.3 among them; "" = haproxy's
 	Versions     []string
 	ALPN         []string
 	HSTS         *HSTS // nil = not sent

@@ -52,6 +52,9 @@ func TestTLSListeners(t *testing.T) {
 		DefaultTlsContainerRef: wwwRef, ClientCATLSContainerRef: caRef, ClientAuthentication: "OPTIONAL",
 		InsertHeaders: map[string]string{"X-SSL-Client-Has-Cert": "true"},
 	})
+	x.listener(6443, pool, listeners.CreateOpts{
+		DefaultTlsContainerRef: wwwRef, TLSVersions: []listeners.TLSVersion{"TLSv1.3"}, TLSCiphers: "TLS_AES_128_GCM_SHA256",
+	})
 	x.listener(9443, "", listeners.CreateOpts{Protocol: "PROMETHEUS", DefaultTlsContainerRef: wwwRef})
 	x.settle()
 	trust := func(name string, certificates ...*issued) *tls.Config {
@@ -118,6 +121,12 @@ func TestTLSListeners(t *testing.T) {
 		}
 		if _, err := x.handshake(443, conf); err != nil {
 			t.Errorf("port 443: %v", err)
+		}
+		for port, want := range map[int]uint16{443: tls.TLS_AES_256_GCM_SHA384, 6443: tls.TLS_AES_128_GCM_SHA256} { // haproxy prefers the former
+			state, err := x.handshake(port, trust("www.example.com"))
+			if err != nil || state.CipherSuite != want {
+				t.Errorf("port %d: got %s, %v, want %s", port, tls.CipherSuiteName(state.CipherSuite), err, tls.CipherSuiteName(want))
+			}
 		}
 	})
 	t.Run("client authentication", func(t *testing.T) {

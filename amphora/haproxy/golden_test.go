@@ -14,6 +14,11 @@ func init() {
 	}
 	options := func(name string, change func(lb *amphora.LoadBalancer, o *haproxy.Options)) { goldens[name] = change }
 
+	on("tls-suites", func(lb *amphora.LoadBalancer) {
+		t := terminated(lb)
+		t.Ciphers, t.Versions = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256", []string{"TLSv1.3"}
+		lb.Pools[0].TLS = &amphora.PoolTLS{Ciphers: "TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES128-GCM-SHA256", Versions: []string{"TLSv1.2", "TLSv1.3"}}
+	})
 	on("tls-no-ciphers", func(lb *amphora.LoadBalancer) { terminated(lb).Ciphers = "" })
 	on("tls-no-versions", func(lb *amphora.LoadBalancer) { terminated(lb).Versions = nil })
 	on("tls-bare", func(lb *amphora.LoadBalancer) {

@@ -90,7 +90,7 @@ func (r *renderer) bindTLS(l amphora.Listener) (string, error) {
 			o.file("crl-file", r, t.ClientCRL)
 		}
 	}
-	o.session(t.Ciphers, r.o.DefaultListenerCiphers, t.Versions)
+	o.session(r, t.Ciphers, r.o.DefaultListenerCiphers, t.Versions)
 	o.protocols("alpn", t.ALPN)
 	if o.err != nil {
 		return "", &ObjectError{"listener", l.ID, o.err.Error()}
@@ -121,7 +121,7 @@ func (r *renderer) serverTLS(p amphora.Pool) (string, error) {
 		o.add("verify", "required")
 	}
 	o.add("sni", "ssl_fc_sni")
-	o.session(t.Ciphers, r.o.DefaultPoolCiphers, t.Versions)
+	o.session(r, t.Ciphers, r.o.DefaultPoolCiphers, t.Versions)
 	if r.atLeast(1, 9) {
 		o.protocols("alpn", t.ALPN)
 	}
@@ -152,12 +152,20 @@ const cipherCharacters = "-+!:@=_."
 
 // session writes ciphers and versions. A list that holds anything else than names of ciphers is
 // replaced, as upstream does.
-func (o *options) session(ciphers, def string, versions []string) {
-	if ciphers != "" {
-		if strings.ContainsFunc(ciphers, func(c rune) bool { return !plain(c) && !strings.ContainsRune(cipherCharacters, c) }) {
-			ciphers = def
-		}
+func (o *options) session(r *renderer, ciphers, def string, versions []string) {
+	if strings.ContainsFunc(ciphers, func(c rune) bool { return !plain(c) && !strings.ContainsRune(cipherCharacters, c) }) {
+		ciphers = def
+	}
+	suites, others := splitCiphers(ciphers)
+	if !r.atLeast(2, 2) {
+		suites = nil
+	}
+	// Without a cipher of older versions OpenSSL takes no list; where those are not spoken it needs none.
+	if ciphers != "" && (len(suites) == 0 || others || len(versions) != 1 || versions[0] != "TLSv1.3") {
 		o.add("ciphers", ciphers)
+	}
+	if len(suites) > 0 && !slices.Equal(slices.Sorted(slices.Values(suites)), usualSuites) {
+		o.add("ciphersuites", strings.Join(suites, ":"))
 	}
 	if len(versions) == 0 {
 		return
@@ -171,6 +179,22 @@ func (o *options) session(ciphers, def string, versions []string) {
 			o.add(v.off)
 		}
 	}
+}
+
+// usualSuites are the ciphers of TLS 1.3 that are used unless others are named, sorted.
+var usualSuites = []string{"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+
+// splitCiphers finds those of TLS 1.3 in a list, which OpenSSL wants apart, and says whether there are others. Upstream does not
+// tell haproxy of the former, so that all of them are spoken, and a list of them alone is refused.
+func splitCiphers(ciphers string) (suites []string, others bool) {
+	for c := range strings.SplitSeq(ciphers, ":") {
+		if strings.HasPrefix(c, "TLS_") {
+			suites = append(suites, c)
+		} else if c != "" {
+			others = true
+		}
+	}
+	return suites, others
 }
 
 var tlsVersions = []struct{ name, off, haproxy string }{
