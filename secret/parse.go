@@ -25,6 +25,9 @@ const (
 
 // parsePKCS12 reads a bundle without a passphrase, or with an empty one.
 func parsePKCS12(data []byte) (Bundle, error) {
+	if err := affordable(data); err != nil {
+		return Bundle{}, err
+	}
 	key, first, rest, err := pkcs12.DecodeChain(data, "")
 	if err != nil {
 		return Bundle{}, err
@@ -174,6 +177,9 @@ func keyIn(kind string, der, passphrase []byte) (any, error) {
 	case "PRIVATE KEY":
 		return x509.ParsePKCS8PrivateKey(der)
 	case "ENCRYPTED PRIVATE KEY":
+		if err := affordable(der); err != nil {
+			return nil, err
+		}
 		key, err := pkcs8.ParsePKCS8PrivateKey(der, passphrase)
 		if err != nil {
 			return nil, errPassphrase
