@@ -113,11 +113,18 @@ func vipChain(rules []rule) string {
 // shield lets nothing in on a member's SR-IOV port but answers. It is a table for each interface: what comes to VIPs on another is
 // not its business, and where those are on an SR-IOV port, too, both have to accept.
 func shield(ctx context.Context, name string) error {
-	table := "inet amphora_" + name
-	return loadRules(ctx, []byte("table "+table+" {}\ndelete table "+table+"\ntable "+table+" {\n"+
+	t := shieldOf(name)
+	return loadRules(ctx, []byte("table "+t+" {}\ndelete table "+t+"\ntable "+t+" {\n"+
 		"\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tiifname != "+name+" accept\n"+
 		tracked+essentials+"\t\tdrop\n\t}\n}\n"))
 }
+
+// unshield takes away what shield made for an interface that had this name before.
+func unshield(ctx context.Context, name string) {
+	_ = loadRules(ctx, []byte("delete table "+shieldOf(name)+"\n")) // mostly there is none
+}
+
+func shieldOf(name string) string { return "inet amphora_" + name }
 
 // parseRules reads a list of rules, all of which have to be in order.
 func parseRules(body []byte) ([]rule, error) {

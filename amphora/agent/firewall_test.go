@@ -154,12 +154,16 @@ func TestMemberOnSRIOV(t *testing.T) {
 		run(t, "ip", "addr", "add", "10.77.0.1/24", "dev", "third")
 	}
 	nics()
-	err := r.driver.PlugNetwork(t.Context(), r.target, amphora.NetworkPlug{
-		MAC: mac, SRIOV: true, FixedIPs: []amphora.PlugIP{{IPAddress: "10.77.0.5", SubnetCIDR: "10.77.0.0/24"}},
-	})
-	if err != nil {
-		t.Fatal(err)
+	plug := func(sriov bool) {
+		t.Helper()
+		err := r.driver.PlugNetwork(t.Context(), r.target, amphora.NetworkPlug{
+			MAC: mac, SRIOV: sriov, FixedIPs: []amphora.PlugIP{{IPAddress: "10.77.0.5", SubnetCIDR: "10.77.0.0/24"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
+	plug(true)
 	l, err := net.Listen("tcp", "10.77.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -182,4 +186,8 @@ func TestMemberOnSRIOV(t *testing.T) {
 	shielded("at first")
 	r.reboot(func() { r.nic(); nics() })
 	shielded("after a reboot")
+	plug(false) // as a port that gets the interface's name later is
+	if out, err := exec.Command("ping", "-c", "1", "-W", "5", "10.77.0.5").CombinedOutput(); err != nil {
+		t.Errorf("on a port that is not SR-IOV the amphora does not answer: %s", out)
+	}
 }

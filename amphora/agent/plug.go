@@ -141,12 +141,14 @@ func (a *Agent) raise(ctx context.Context, f interfaceFile) error {
 // that are on another port.
 func (a *Agent) protect(ctx context.Context, f interfaceFile) error {
 	switch {
-	case !f.SRIOV:
-		return nil
-	case f.Type == "vip":
+	case f.Type == "vip" && f.SRIOV:
 		return a.firewall().ensure(ctx)
+	case f.Type == "backend" && f.SRIOV:
+		return shield(ctx, f.Name)
+	case f.Type == "backend":
+		unshield(ctx, f.Name)
 	}
-	return shield(ctx, f.Name)
+	return nil
 }
 
 func (a *Agent) findInterface(r *http.Request, _ []byte) reply {
