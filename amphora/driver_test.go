@@ -63,15 +63,15 @@ func TestWhoIsTrusted(t *testing.T) {
 	t.Parallel()
 	answers := map[string]answer{"GET /1.0/details": ok(`{}`)}
 	right, other := newAgent(t, amphoraID, answers), newAgent(t, "bbbbbbbb-0000-4000-8000-000000000002", answers)
-	p, err := authorities()
+	i, err := installation()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := p.servers.Client("a server's certificate", time.Now(), time.Hour)
+	stranger, err := i.Servers.Client("a server's certificate", time.Now(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	strange, err := tls.X509KeyPair(stranger.Bundle(), stranger.Bundle())
+	strange, err := stranger.Pair()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestWhoIsTrusted(t *testing.T) {
 	}{
 		{"another amphora answers", other, nil},
 		{"another CA signed the server", right, func(cfg *amphora.DriverConfig) {
-			cfg.ServerCA = func() (*x509.CertPool, error) { return p.clientRoots, nil }
+			cfg.ServerCA = func() (*x509.CertPool, error) { return i.ClientCA.Pool(), nil }
 		}},
 		{"another CA signed the client", right, func(cfg *amphora.DriverConfig) {
 			cfg.Client = func() (tls.Certificate, error) { return strange, nil }
@@ -119,7 +119,7 @@ func agentError(t *testing.T, err error) *amphora.AgentError {
 func TestRotatedClientCertificateNeedsNoRestart(t *testing.T) {
 	t.Parallel()
 	a := newAgent(t, amphoraID, map[string]answer{"GET /1.0/details": ok(`{}`)})
-	p, err := authorities()
+	i, err := installation()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,9 @@ func TestRotatedClientCertificateNeedsNoRestart(t *testing.T) {
 	if _, err := d.Details(t.Context(), a.target()); err == nil {
 		t.Fatal("an agent accepted a client without a certificate")
 	}
-	current = p.client
+	if current, err = i.Client.Pair(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := d.Details(t.Context(), a.target()); err != nil {
 		t.Error(err)
 	}

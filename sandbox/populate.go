@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/ottavino/ottavino/amphora/certs"
@@ -110,23 +111,12 @@ func (s *Sandbox) networks() error {
 	return s.host.bridge(tenant.ID, netip.MustParsePrefix(tenantGateway+"/24"))
 }
 
-// certificates makes the two CAs and the controller's certificate, as an installation has them.
+// installation is the same for all sandboxes of a process: making its keys is what would take longest to start one.
+var installation = sync.OnceValues(func() (*certs.Installation, error) { return certs.NewInstallation(time.Now(), 10*365*24*time.Hour) })
+
+// certificates writes the two CAs and the controller's certificate, as an installation has them.
 func (s *Sandbox) certificates() error {
-	now := time.Now()
-	const lifetime = 10 * 365 * 24 * time.Hour
-	serverCA, err := certs.NewCA("sandbox server CA", now, lifetime)
-	if err != nil {
-		return err
-	}
-	clientCA, err := certs.NewCA("sandbox client CA", now, lifetime)
-	if err != nil {
-		return err
-	}
-	ca, err := certs.LoadCA(clientCA.CertPEM, clientCA.KeyPEM, "")
-	if err != nil {
-		return err
-	}
-	client, err := ca.Client("controller", now, lifetime)
+	i, err := installation()
 	if err != nil {
 		return err
 	}
@@ -136,8 +126,8 @@ func (s *Sandbox) certificates() error {
 	}
 	for name, content := range map[string][]byte{
 		"jws.pub":            tokenKey,
-		"server_ca.cert.pem": serverCA.CertPEM, "server_ca.key.pem": serverCA.KeyPEM,
-		"client_ca.cert.pem": clientCA.CertPEM, "client.cert-and-key.pem": client.Bundle(),
+		"server_ca.cert.pem": i.ServerCA.CertPEM, "server_ca.key.pem": i.ServerCA.KeyPEM,
+		"client_ca.cert.pem": i.ClientCA.CertPEM, "client.cert-and-key.pem": i.Client.Bundle(),
 	} {
 		if err := os.WriteFile(filepath.Join(s.cfg.Dir, name), content, 0o600); err != nil {
 			return fmt.Errorf("write certificates: %w", err)

@@ -141,32 +141,33 @@ func (r *rig) write(name string, text []byte) {
 	}
 }
 
-// certificates makes two CAs, as an installation has them.
+// installation and serverCertificate are made once: RSA keys take their time.
+var (
+	installation      = sync.OnceValues(func() (*certs.Installation, error) { return certs.NewInstallation(time.Now(), time.Hour) })
+	serverCertificate = sync.OnceValues(func() (certs.Issued, error) {
+		i, err := installation()
+		if err != nil {
+			return certs.Issued{}, err
+		}
+		return i.Servers.Server(amphoraID, time.Now(), time.Hour)
+	})
+)
+
+// certificates writes the agent's, and keeps the controller's.
 func (r *rig) certificates() {
 	r.t.Helper()
-	now := time.Now()
-	issue := func(name string, make func(*certs.CA) (certs.Issued, error)) (ca, leaf certs.Issued) {
-		ca, err := certs.NewCA(name, now, time.Hour)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		loaded, err := certs.LoadCA(ca.CertPEM, ca.KeyPEM, "")
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		if leaf, err = make(loaded); err != nil {
-			r.t.Fatal(err)
-		}
-		return ca, leaf
+	server, err := serverCertificate()
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	serverCA, server := issue("server CA", func(ca *certs.CA) (certs.Issued, error) { return ca.Server(amphoraID, now, time.Hour) })
-	clientCA, client := issue("client CA", func(ca *certs.CA) (certs.Issued, error) { return ca.Client("controller", now, time.Hour) })
+	i, err := installation()
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	r.write("server.pem", server.Bundle())
-	r.write("client_ca.pem", clientCA.CertPEM)
-	r.roots = x509.NewCertPool()
-	r.roots.AppendCertsFromPEM(serverCA.CertPEM)
-	var err error
-	if r.client, err = tls.X509KeyPair(client.CertPEM, client.KeyPEM); err != nil {
+	r.write("client_ca.pem", i.ClientCA.CertPEM)
+	r.roots = i.ServerCA.Pool()
+	if r.client, err = i.Client.Pair(); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -70,41 +70,24 @@ amphora_id = %[3]s
 	return a, err
 }
 
-// certificates makes the two CAs of an installation, and what both ends have of them.
+// certificates makes those of an installation, and returns what a controller has of them.
 func (l *Lab) certificates() (client tls.Certificate, roots *x509.CertPool, err error) {
 	now := time.Now()
-	issue := func(name string) (ca certs.Issued, loaded *certs.CA, err error) {
-		if ca, err = certs.NewCA(name, now, time.Hour); err != nil {
-			return ca, nil, err
-		}
-		loaded, err = certs.LoadCA(ca.CertPEM, ca.KeyPEM, "")
-		return ca, loaded, err
-	}
-	serverCA, servers, err := issue("servers")
+	i, err := certs.NewInstallation(now, time.Hour)
 	if err != nil {
 		return client, nil, err
 	}
-	clientCA, clients, err := issue("clients")
+	server, err := i.Servers.Server(AmphoraID, now, time.Hour)
 	if err != nil {
 		return client, nil, err
 	}
-	server, err := servers.Server(AmphoraID, now, time.Hour)
-	if err != nil {
-		return client, nil, err
-	}
-	controller, err := clients.Client("controller", now, time.Hour)
-	if err != nil {
-		return client, nil, err
-	}
-	for name, content := range map[string][]byte{"server.pem": server.Bundle(), "client_ca.pem": clientCA.CertPEM} {
+	for name, content := range map[string][]byte{"server.pem": server.Bundle(), "client_ca.pem": i.ClientCA.CertPEM} {
 		if err := os.WriteFile(filepath.Join(l.dir, name), content, 0o600); err != nil {
 			return client, nil, err
 		}
 	}
-	roots = x509.NewCertPool()
-	roots.AppendCertsFromPEM(serverCA.CertPEM)
-	client, err = tls.X509KeyPair(controller.CertPEM, controller.KeyPEM)
-	return client, roots, err
+	client, err = i.Client.Pair()
+	return client, i.ServerCA.Pool(), err
 }
 
 func (a *Agent) start(ctx context.Context) error {
