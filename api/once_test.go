@@ -14,6 +14,7 @@ import (
 	"github.com/ottavino/ottavino/api"
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/db/dbtest"
+	"github.com/ottavino/ottavino/internal/clocktest"
 )
 
 const (
@@ -237,8 +238,8 @@ func TestRepeatWhileUnderWay(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, cfg db.Config) {
 		t.Helper()
-		clock := &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-		cfg.Now = clock.now
+		clock := clocktest.New(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+		cfg.Now = clock.Now
 		slow := slowNeutron{asked: make(chan struct{}), goOn: make(chan struct{})}
 		f := newFixtureOn(t, cfg, func(_ *api.Config, d *api.Deps) {
 			slow.neutron, _ = d.VIP.(*neutron)
@@ -251,7 +252,7 @@ func TestRepeatWhileUnderWay(t *testing.T) {
 			t.Errorf("got %d %s, want 409 %s", a.status, a.body, underWay)
 		}
 		f.must(http.StatusUnprocessableEntity, "POST", lbs, otherLB)
-		clock.pass(2 * time.Minute)
+		clock.Pass(2 * time.Minute)
 		go func() { second <- f.do("POST", lbs, newLB) }()
 		<-slow.asked
 		slow.goOn <- struct{}{}
@@ -265,22 +266,4 @@ func TestRepeatWhileUnderWay(t *testing.T) {
 			t.Errorf("got load balancers and ports %s, want one of each", n)
 		}
 	})
-}
-
-// clock is a clock that moves only when told.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,36 +12,15 @@ import (
 
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/db/dbtest"
+	"github.com/ottavino/ottavino/internal/clocktest"
 )
-
-// clock is a clock that moves only when told.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock {
-	return &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 250_000_000, time.FixedZone("CET", 3600))}
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
 
 // world is a store with what tests do to it.
 type world struct {
 	*db.Store
 	t     *testing.T
 	cfg   db.Config
-	clock *clock
+	clock *clocktest.Clock
 	n     atomic.Int64
 }
 
@@ -52,8 +30,8 @@ func each(t *testing.T, fn func(w *world)) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, cfg db.Config) {
 		t.Helper()
-		c := newClock()
-		cfg.Now = c.now
+		c := clocktest.New(time.Date(2026, 3, 1, 12, 0, 0, 250_000_000, time.FixedZone("CET", 3600)))
+		cfg.Now = c.Now
 		fn(&world{Store: dbtest.Open(t, cfg), t: t, cfg: cfg, clock: c})
 	})
 }

@@ -48,7 +48,7 @@ func TestLivenessNeverGoesBack(t *testing.T) {
 		lb := w.balancer("p", db.Active)
 		heard, silent := w.amphora(lb, db.Allocated), w.amphora(lb, db.FailoverStopped)
 		w.amphora(lb, db.PendingDelete)
-		now := w.clock.now().UTC().Truncate(time.Second)
+		now := w.clock.Now().UTC().Truncate(time.Second)
 		for _, at := range []time.Duration{-time.Minute, 0, -time.Hour} {
 			if err := w.Heard(w.t.Context(), map[string]time.Time{heard.ID: now.Add(at)}); err != nil {
 				w.t.Fatal(err)

@@ -35,7 +35,7 @@ func balancers(w *world, q db.ListQuery) []string {
 func TestListFilters(t *testing.T) {
 	each(t, func(w *world) {
 		a := w.balancer("p", db.Active)
-		w.clock.pass(time.Hour)
+		w.clock.Pass(time.Hour)
 		b := w.balancer("p", db.Error)
 		c := w.balancer("q", db.Active)
 		gone := w.balancer("p", db.Deleted)

@@ -44,7 +44,7 @@ func TestKeyLife(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		claim(same, nil)
-		w.clock.pass(2 * time.Minute) // its process died
+		w.clock.Pass(2 * time.Minute) // its process died
 		late := same
 		same = keyClaim("a")
 		claim(same, nil)
@@ -62,13 +62,13 @@ func TestKeyLife(t *testing.T) {
 			w.t.Fatalf("got %+v, want the first answer", row)
 		}
 		claim(other, db.ErrKeyReused)
-		w.clock.pass(keepKey)
+		w.clock.Pass(keepKey)
 		if claim(other, nil) != nil {
 			w.t.Fatal("got an answer that is too old")
 		}
-		w.clock.pass(time.Second)
+		w.clock.Pass(time.Second)
 		w.tx(func(ctx context.Context, tx *db.Tx) error {
-			n, err := tx.ForgetKeys(ctx, w.clock.now())
+			n, err := tx.ForgetKeys(ctx, w.clock.Now())
 			if n != 1 {
 				w.t.Errorf("forgot %d keys, want 1", n)
 			}

@@ -26,7 +26,7 @@ func (w *world) put(lbID, ref string, content []byte, notAfter *time.Time) db.Se
 	w.t.Helper()
 	c := db.SecretCopy{
 		ID: db.SecretCopyID(lbID, "bundle", ref), LoadBalancerID: lbID, Content: content, NotAfter: notAfter,
-		CheckedAt: w.clock.now(), NextAt: w.clock.now().Add(time.Minute), Failures: 1,
+		CheckedAt: w.clock.Now(), NextAt: w.clock.Now().Add(time.Minute), Failures: 1,
 	}
 	w.tx(func(ctx context.Context, tx *db.Tx) error { return tx.PutSecretCopy(ctx, c) })
 	return c
@@ -35,7 +35,7 @@ func (w *world) put(lbID, ref string, content []byte, notAfter *time.Time) db.Se
 func TestSecretCopies(t *testing.T) {
 	each(t, func(w *world) {
 		lb, other := w.balancer("p", db.Active), w.balancer("p", db.Active)
-		soon, late := w.clock.now().Add(time.Hour), w.clock.now().Add(1000*time.Hour)
+		soon, late := w.clock.Now().Add(time.Hour), w.clock.Now().Add(1000*time.Hour)
 		big := []byte(strings.Repeat("\x00\xff", 100_000))
 		w.put(lb.ID, "https://x/v1/secrets/1", []byte("old"), nil)
 		one := w.put(lb.ID, "https://x/v1/secrets/1", big, &soon) // in its place
@@ -52,14 +52,14 @@ func TestSecretCopies(t *testing.T) {
 				len(is.Content), is.NotAfter, is.CheckedAt, is.NextAt, is.Failures)
 		}
 		w.see(func(ctx context.Context, tx *db.Tx) error {
-			e, err := tx.CertificateExpiry(ctx, w.clock.now().Add(24*time.Hour))
+			e, err := tx.CertificateExpiry(ctx, w.clock.Now().Add(24*time.Hour))
 			if e.Certificates != 2 || e.Soon != 1 || !e.Soonest.Equal(soon.Truncate(time.Millisecond)) {
 				w.t.Errorf("got %+v, want two certificates, one of them expiring at %v", e, soon)
 			}
 			return err
 		})
 		w.tx(func(ctx context.Context, tx *db.Tx) error { return tx.RecheckSecrets(ctx, lb.ID) })
-		if next := w.copies(lb.ID)[one.ID].NextAt; !next.Equal(w.clock.now().Truncate(time.Millisecond)) {
+		if next := w.copies(lb.ID)[one.ID].NextAt; !next.Equal(w.clock.Now().Truncate(time.Millisecond)) {
 			w.t.Errorf("got %v as the time of the next look, want now", next)
 		}
 		if next := w.copies(other.ID)[foreign.ID].NextAt; !next.Equal(foreign.NextAt.Truncate(time.Millisecond)) {
@@ -89,7 +89,7 @@ func TestSecretCopies(t *testing.T) {
 func TestExpiryOfNothing(t *testing.T) {
 	each(t, func(w *world) {
 		w.see(func(ctx context.Context, tx *db.Tx) error {
-			e, err := tx.CertificateExpiry(ctx, w.clock.now())
+			e, err := tx.CertificateExpiry(ctx, w.clock.Now())
 			if e != (db.Expiry{}) {
 				w.t.Errorf("got %+v, want nothing", e)
 			}

@@ -25,7 +25,7 @@ func newSteered(w *world, status db.ProvisioningStatus) *steered {
 		if err := w.Finish(w.t.Context(), &s.lease, db.Outcome{Err: "no", Again: time.Second}); err != nil {
 			w.t.Fatal(err)
 		}
-		w.clock.pass(time.Second)
+		w.clock.Pass(time.Second)
 	}
 	s.lease = s.claim()
 	return s
@@ -116,7 +116,7 @@ func TestResetFencesOut(t *testing.T) {
 			s.lost()
 			s.status(want)
 			s.idle("before the fenced worker knows")
-			w.clock.pass(16 * time.Second) // half of the lease's length
+			w.clock.Pass(16 * time.Second) // half of the lease's length
 			if l := s.claim(); l.Attempts != 0 || l.LastError != "" {
 				w.t.Errorf("%s: got %+v, want no failures", status, l)
 			}
@@ -163,7 +163,7 @@ func TestCancelStopsUntilRetryOrChange(t *testing.T) {
 				s.status(db.Error)
 				w.tx(cancel) // again is nothing
 				w.tx(func(ctx context.Context, tx *db.Tx) error { return tx.Schedule(ctx, s.lb.ID, tx.Now()) })
-				w.clock.pass(time.Hour)
+				w.clock.Pass(time.Hour)
 				s.idle("while cancelled")
 				w.tx(func(ctx context.Context, tx *db.Tx) error { return goOn(ctx, tx, s.lb.ID) })
 				s.claim()

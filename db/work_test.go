@@ -43,7 +43,7 @@ func TestClaimOrderAndLimit(t *testing.T) {
 		var want []string
 		for range 5 {
 			want = append(want, w.work(1)...)
-			w.clock.pass(time.Millisecond)
+			w.clock.Pass(time.Millisecond)
 		}
 		var got []string
 		for _, n := range []int{2, 10, 10} {
@@ -61,18 +61,18 @@ func TestLeaseRunsOut(t *testing.T) {
 	each(t, func(w *world) {
 		w.work(1)
 		old := w.claimOne("a")
-		w.clock.pass(59 * time.Second)
+		w.clock.Pass(59 * time.Second)
 		if got := w.claim("b", 1); len(got) != 0 {
 			w.t.Fatalf("claimed under a live lease: %+v", got)
 		}
 		if err := w.Extend(w.t.Context(), old, 2*time.Minute); err != nil {
 			w.t.Fatal(err)
 		}
-		w.clock.pass(time.Minute)
+		w.clock.Pass(time.Minute)
 		if got := w.claim("b", 1); len(got) != 0 {
 			w.t.Fatalf("claimed under an extended lease: %+v", got)
 		}
-		w.clock.pass(time.Minute)
+		w.clock.Pass(time.Minute)
 		got := w.claimOne("a") // the same name again: a restarted process
 		if got.Token <= old.Token {
 			w.t.Errorf("got token %d after %d, want a higher one", got.Token, old.Token)
@@ -136,11 +136,11 @@ func TestFinish(t *testing.T) {
 				id := w.work(1)[0]
 				l := w.claimOne("a")
 				if s.during != nil {
-					w.tx(func(ctx context.Context, tx *db.Tx) error { return s.during(ctx, tx, id, w.clock.now()) })
+					w.tx(func(ctx context.Context, tx *db.Tx) error { return s.during(ctx, tx, id, w.clock.Now()) })
 				}
 				w.finish(l, s.o)
 				if s.wait != 0 {
-					w.clock.pass(max(s.wait, 1000*time.Hour*time.Duration(btoi(s.wait < 0))) - time.Millisecond)
+					w.clock.Pass(max(s.wait, 1000*time.Hour*time.Duration(btoi(s.wait < 0))) - time.Millisecond)
 					if got := w.claim("a", 1); len(got) != 0 {
 						w.t.Fatalf("due too early: %+v", got)
 					}
@@ -148,7 +148,7 @@ func TestFinish(t *testing.T) {
 				if s.wait < 0 {
 					return
 				}
-				w.clock.pass(time.Millisecond)
+				w.clock.Pass(time.Millisecond)
 				if next := w.claimOne("a"); next.Attempts != s.errs || next.LastError != s.text {
 					w.t.Errorf("got %d attempts and error %q, want %d and %q", next.Attempts, next.LastError, s.errs, s.text)
 				}
@@ -297,7 +297,7 @@ func TestEvents(t *testing.T) {
 					Type: "Warning", Reason: reason, Message: message,
 				})
 			})
-			w.clock.pass(time.Second)
+			w.clock.Pass(time.Second)
 		}
 		emit("l1", "Failed", "x")
 		emit("l2", "Failed", "x")

@@ -22,6 +22,7 @@ import (
 	"github.com/ottavino/ottavino/api"
 	"github.com/ottavino/ottavino/api/keystone"
 	"github.com/ottavino/ottavino/cloud"
+	"github.com/ottavino/ottavino/internal/clocktest"
 	"github.com/ottavino/ottavino/internal/cloudtest"
 	sandbox "github.com/ottavino/ottavino/sandbox/keystone"
 	"github.com/ottavino/ottavino/sandbox/rest"
@@ -33,28 +34,10 @@ var _ api.Authenticator = (*keystone.Authenticator)(nil)
 
 const question = "GET /v3/auth/tokens"
 
-// clock is a time that tests set.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-func newAuth(t *testing.T, cfg keystone.Config) (*keystone.Authenticator, *cloudtest.Cloud, *clock) {
+func newAuth(t *testing.T, cfg keystone.Config) (*keystone.Authenticator, *cloudtest.Cloud, *clocktest.Clock) {
 	t.Helper()
 	c := cloudtest.New(t, sandbox.Config{})
-	k := &clock{now: time.Now()}
+	k := clocktest.New(time.Now())
 	cfg.Now = k.Now
 	a, err := keystone.New(cfg, c.Session)
 	if err != nil {
@@ -132,7 +115,7 @@ func TestCache(t *testing.T) {
 				if (err == nil) != tc.known && k.Now().Before(time.Now().Add(time.Hour)) {
 					t.Errorf("got %v", err)
 				}
-				k.pass(tc.after)
+				k.Pass(tc.after)
 			}
 			if n := c.Count(t, question); n != tc.asked {
 				t.Errorf("Keystone was asked %d times, want %d", n, tc.asked)
@@ -279,7 +262,7 @@ func TestJWSKeysRotate(t *testing.T) {
 	write(t, file, stale)
 	a, c, k := newAuth(t, keystone.Config{JWSKeys: []string{file}})
 	_, token := c.User(t, "alice", "member")
-	k.pass(time.Minute)
+	k.Pass(time.Minute)
 	if _, err := a.Authenticate(t.Context(), token); !errors.Is(err, api.ErrUnauthorized) {
 		t.Fatalf("before: got %v, want ErrUnauthorized", err)
 	}
@@ -291,12 +274,12 @@ func TestJWSKeysRotate(t *testing.T) {
 	if _, err := a.Authenticate(t.Context(), token); !errors.Is(err, api.ErrUnauthorized) {
 		t.Errorf("at once: got %v, want ErrUnauthorized: files are not read all the time", err)
 	}
-	k.pass(6 * time.Second)
+	k.Pass(6 * time.Second)
 	if who, err := a.Authenticate(t.Context(), token); err != nil || !slices.Contains(who.Roles, "member") {
 		t.Errorf("after: got %+v, %v", who, err)
 	}
 	write(t, file, []byte("half a file"))
-	k.pass(time.Hour / 2)
+	k.Pass(time.Hour / 2)
 	_, another := c.User(t, "bob", "member")
 	if _, err := a.Authenticate(t.Context(), another); err != nil {
 		t.Errorf("with a broken file the keys of before hold: %v", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ottavino/ottavino/api/policy"
+	"github.com/ottavino/ottavino/internal/clocktest"
 )
 
 // asks says whether a member may create a load balancer.
@@ -26,8 +27,8 @@ func TestFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	var log logs
-	clock := newClock()
-	e := load(t, policy.Options{File: path, Log: log.logger(), Now: clock.time})
+	clock := clocktest.New(time.Now())
+	e := load(t, policy.Options{File: path, Log: log.logger(), Now: clock.Now})
 	then := func(what, text string, want bool) {
 		t.Helper()
 		if text == "" {
@@ -37,7 +38,7 @@ func TestFileIsReadAgain(t *testing.T) {
 		} else {
 			put(t, path, text)
 		}
-		clock.pass(time.Second)
+		clock.Pass(time.Second)
 		if got := asks(e); got != want {
 			t.Errorf("%s: got %v, want %v", what, got, want)
 		}
@@ -66,14 +67,14 @@ func TestFileIsReadAgain(t *testing.T) {
 func TestFileIsReadOnceASecond(t *testing.T) {
 	t.Parallel()
 	path := write(t, nobody)
-	clock := newClock()
-	e := load(t, policy.Options{File: path, Now: clock.time})
+	clock := clocktest.New(time.Now())
+	e := load(t, policy.Options{File: path, Now: clock.Now})
 	put(t, path, anyone)
-	clock.pass(time.Second - 1)
+	clock.Pass(time.Second - 1)
 	if asks(e) {
 		t.Error("within the second: got the new rules, want the old ones")
 	}
-	clock.pass(1)
+	clock.Pass(1)
 	if !asks(e) {
 		t.Error("after a second: got the old rules, want the new ones")
 	}
@@ -84,8 +85,8 @@ func TestUnreadableFile(t *testing.T) {
 	t.Parallel()
 	path := write(t, nobody)
 	var log logs
-	clock := newClock()
-	e := load(t, policy.Options{File: path, Now: clock.time, Log: log.logger()})
+	clock := clocktest.New(time.Now())
+	e := load(t, policy.Options{File: path, Now: clock.Now, Log: log.logger()})
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,7 @@ func TestUnreadableFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		clock.pass(time.Second)
+		clock.Pass(time.Second)
 		if asks(e) {
 			t.Error("got the defaults, want the rules from before")
 		}
@@ -116,9 +117,9 @@ func TestDirectories(t *testing.T) {
 	put(t, at("a.d/20-second.yaml"), nobody)
 	put(t, at("a.d/.99-hidden.yaml"), "nonsense")
 	put(t, at("a.d/deeper/99.yaml"), "nonsense")
-	clock := newClock()
+	clock := clocktest.New(time.Now())
 	e := load(t, policy.Options{
-		File: "policy.yaml", Dirs: []string{"a.d", "b.d"}, Path: []string{at("elsewhere"), dir}, Now: clock.time,
+		File: "policy.yaml", Dirs: []string{"a.d", "b.d"}, Path: []string{at("elsewhere"), dir}, Now: clock.Now,
 	})
 	steps := []struct {
 		what string
@@ -137,7 +138,7 @@ func TestDirectories(t *testing.T) {
 	}
 	for _, s := range steps {
 		s.do()
-		clock.pass(time.Second)
+		clock.Pass(time.Second)
 		if got := asks(e); got != s.want {
 			t.Errorf("%s: got %v, want %v", s.what, got, s.want)
 		}
@@ -178,13 +179,13 @@ func TestWarnings(t *testing.T) {
 func TestManyAsk(t *testing.T) {
 	t.Parallel()
 	path := write(t, "a: '@'\nb: '!'\nx: rule:a or rule:b\n")
-	clock := newClock()
-	e := load(t, policy.Options{File: path, Now: clock.time})
+	clock := clocktest.New(time.Now())
+	e := load(t, policy.Options{File: path, Now: clock.Now})
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for range 200 {
-				clock.pass(100 * time.Millisecond)
+				clock.Pass(100 * time.Millisecond)
 				if !e.Authorize("x", creds("p1"), nil) {
 					t.Error("got no, want yes")
 				}
