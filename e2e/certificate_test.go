@@ -2,15 +2,8 @@ package e2e_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,8 +15,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/keymanager/v1/containers"
 	"github.com/gophercloud/gophercloud/v2/openstack/keymanager/v1/secrets"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/listeners"
-	"software.sslmate.com/src/go-pkcs12"
 
+	"github.com/ottavino/ottavino/internal/certtest"
 	"github.com/ottavino/ottavino/sandbox"
 )
 
@@ -74,36 +67,6 @@ func (o *owner) container(ctx context.Context, certificate, key string) string {
 
 func idOf(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
 
-// certificate makes one for www.example.com: as PKCS#12, and its two parts as PEM.
-func certificate(t *testing.T) (bundle, cert, key []byte) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "www.example.com"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bundle, err = pkcs12.Modern.Encode(private, parsed, nil, ""); err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalECPrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bundle, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER})
-}
-
 // TestCertificatesOfUsers: a user's private certificate is taken, because the user's token lets the
 // service in; what the user may not read is not, whatever the service may.
 func TestCertificatesOfUsers(t *testing.T) {
@@ -113,7 +76,8 @@ func TestCertificatesOfUsers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	us, them := l.owner(l.sandbox.Settings().Tenant), l.owner(l.sandbox.Settings().Other)
-	bundle, cert, key := certificate(t)
+	www := certtest.Issue(t, nil, "www.example.com")
+	bundle, cert, key := www.Bundle(), www.PEM(), www.KeyPEM()
 	ours, theirs, gone := us.store(ctx, bundle), them.store(ctx, bundle), us.store(ctx, bundle)
 	l.sandbox.ForgetSecret(gone)
 	parts := us.container(ctx, us.store(ctx, cert), us.store(ctx, key))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/listeners"
+
+	"github.com/ottavino/ottavino/internal/certtest"
 )
 
 // TestUpstreamAgent drives the agent of Debian's python3-octavia, which has nothing beyond API 1.0, through the life of a load balancer.
@@ -42,7 +44,7 @@ func TestUpstreamAgent(t *testing.T) {
 // refusesOne has haproxy refuse a listener, whose key is too short: it is in ERROR, its sibling serves, and goes on when it is gone.
 func (s *story) refusesOne() {
 	s.t.Helper()
-	weak := s.tlsLab.listener(8443, s.actor.pool, listeners.CreateOpts{DefaultTlsContainerRef: s.store(weakBundle(s.t))})
+	weak := s.tlsLab.listener(8443, s.actor.pool, listeners.CreateOpts{DefaultTlsContainerRef: s.store(certtest.Weak(s.t, "weak").Bundle())})
 	within(s.t, 30*time.Second, "the listener is in ERROR", func() bool {
 		l, err := listeners.Get(s.t.Context(), s.tenant, weak).Extract()
 		return err == nil && l.ProvisioningStatus == "ERROR"

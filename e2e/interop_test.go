@@ -25,6 +25,8 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/networks"
 	"github.com/gophercloud/gophercloud/v2/openstack/networking/v2/subnets"
 	"github.com/gophercloud/gophercloud/v2/pagination"
+
+	"github.com/ottavino/ottavino/internal/certtest"
 )
 
 // must is for what has to succeed before a test can go on: must(t)(f()).
@@ -89,31 +91,31 @@ func (s *story) reachesAnotherNetwork() {
 // servesManyKinds has listeners of other kinds come, serve and go.
 func (s *story) servesManyKinds() {
 	s.t.Helper()
-	ca := issue(s.t, nil, "a CA")
-	www, shop, good, revoked := issue(s.t, ca, "www.example.com"), issue(s.t, ca, "shop.example.com"), issue(s.t, ca, "good"), issue(s.t, ca, "revoked")
-	encrypted := mirror(s.t, "encrypted", &tls.Config{Certificates: []tls.Certificate{www.tls()}, MinVersion: tls.VersionTLS12})
+	ca := certtest.Issue(s.t, nil, "a CA")
+	www, shop, good, revoked := certtest.Issue(s.t, ca, "www.example.com"), certtest.Issue(s.t, ca, "shop.example.com"), certtest.Issue(s.t, ca, "good"), certtest.Issue(s.t, ca, "revoked")
+	encrypted := mirror(s.t, "encrypted", &tls.Config{Certificates: []tls.Certificate{www.TLS()}, MinVersion: tls.VersionTLS12})
 	raw := s.poolOf(encrypted, pools.CreateOpts{Protocol: pools.ProtocolHTTPS, Persistence: &pools.SessionPersistence{Type: "SOURCE_IP"}})
 	again := s.poolOf(encrypted, pools.CreateOpts{
-		Protocol: pools.ProtocolHTTP, TLSEnabled: true, CATLSContainerRef: s.store(ca.pem()), Persistence: &pools.SessionPersistence{Type: "HTTP_COOKIE"},
+		Protocol: pools.ProtocolHTTP, TLSEnabled: true, CATLSContainerRef: s.store(ca.PEM()), Persistence: &pools.SessionPersistence{Type: "HTTP_COOKIE"},
 	})
 	ids := []string{s.tlsLab.listener(1443, raw, listeners.CreateOpts{Protocol: listeners.ProtocolHTTPS})}
 	s.settle()
 	ids = append(ids, s.tlsLab.listener(2443, again, listeners.CreateOpts{
-		DefaultTlsContainerRef: s.store(www.bundle()), SniContainerRefs: []string{s.store(shop.bundle())}, ClientAuthentication: "MANDATORY",
-		ClientCATLSContainerRef: s.store(ca.pem()), ClientCRLContainerRef: s.store(ca.revokes(revoked)),
+		DefaultTlsContainerRef: s.store(www.Bundle()), SniContainerRefs: []string{s.store(shop.Bundle())}, ClientAuthentication: "MANDATORY",
+		ClientCATLSContainerRef: s.store(ca.PEM()), ClientCRLContainerRef: s.store(ca.Revokes(revoked)),
 		InsertHeaders: map[string]string{"X-SSL-Client-CN": "true", "X-Forwarded-Proto": "true"},
 	}))
 	s.settle()
-	trust := &tls.Config{RootCAs: ca.pool(), ServerName: "www.example.com"}
+	trust := &tls.Config{RootCAs: ca.Pool(), ServerName: "www.example.com"}
 	s.serves(1443, trust, "encrypted")
 	known := trust.Clone()
-	known.Certificates = []tls.Certificate{good.tls()}
+	known.Certificates = []tls.Certificate{good.TLS()}
 	s.serves(2443, known, "X-Ssl-Client-Cn: ")
 	known.ServerName = "shop.example.com"
 	if _, err := s.handshake(2443, known); err != nil {
 		s.t.Errorf("by its other name: %v", err)
 	}
-	known.Certificates = []tls.Certificate{revoked.tls()}
+	known.Certificates = []tls.Certificate{revoked.TLS()}
 	if a, err := s.get(2443, known); err == nil {
 		s.t.Errorf("who is revoked got %s", a.body)
 	}
@@ -354,11 +356,11 @@ func (s *story) status(path string) (int, error) {
 // terminates has a TLS listener come and go; its key goes with it, and its sibling stays.
 func (s *story) terminates() {
 	s.t.Helper()
-	ca := issue(s.t, nil, "a CA")
-	www := issue(s.t, ca, "www.example.com")
-	secure := s.tlsLab.listener(443, s.actor.pool, listeners.CreateOpts{DefaultTlsContainerRef: s.store(www.bundle())})
+	ca := certtest.Issue(s.t, nil, "a CA")
+	www := certtest.Issue(s.t, ca, "www.example.com")
+	secure := s.tlsLab.listener(443, s.actor.pool, listeners.CreateOpts{DefaultTlsContainerRef: s.store(www.Bundle())})
 	s.settle()
-	s.serves(443, &tls.Config{RootCAs: ca.pool(), ServerName: "www.example.com"}, "backend-")
+	s.serves(443, &tls.Config{RootCAs: ca.Pool(), ServerName: "www.example.com"}, "backend-")
 	if err := listeners.Delete(s.t.Context(), s.tenant, secure).ExtractErr(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/ottavino/ottavino/internal/certtest"
 )
 
 func (x *rows) memberRows() []trafficRow {
@@ -68,9 +70,9 @@ func (x *rows) monitorRows() []trafficRow {
 		}))
 	}
 	never := func(*http.Request) bool { return false }
-	secure := issue(x.t, nil, "member.example.com")
+	secure := certtest.Issue(x.t, nil, "member.example.com")
 	both := func(name string) attrs { // plain HTTP and, beside, TLS for the monitor
-		l := tls.NewListener(listenOutside(x.t), &tls.Config{Certificates: []tls.Certificate{secure.tls()}})
+		l := tls.NewListener(listenOutside(x.t), &tls.Config{Certificates: []tls.Certificate{secure.TLS()}})
 		port := serveOn(x.t, l, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "well") })
 		return memberAt(teller(x.t, name, nil)).with(attrs{"monitor_port": port})
 	}

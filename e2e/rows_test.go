@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ottavino/ottavino/internal/certtest"
 )
 
 // TestTraffic: every feature of the data plane does to traffic what the API says. The load balancer is made in one call.
@@ -71,9 +73,9 @@ func status(want int) func(*route) {
 }
 
 func (x *rows) listenerRows() []trafficRow {
-	secure := issue(x.t, nil, "member.example.com")
+	secure := certtest.Issue(x.t, nil, "member.example.com")
 	tlsMember := listenOutside(x.t)
-	passThrough := serveOn(x.t, tls.NewListener(tlsMember, &tls.Config{Certificates: []tls.Certificate{secure.tls()}}),
+	passThrough := serveOn(x.t, tls.NewListener(tlsMember, &tls.Config{Certificates: []tls.Certificate{secure.TLS()}}),
 		func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "over TLS") })
 	held := newGate()
 	x.t.Cleanup(func() { close(held.open) })
@@ -90,7 +92,7 @@ func (x *rows) listenerRows() []trafficRow {
 			func(r *route) {
 				t := r.t
 				t.Helper()
-				client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: secure.pool(), ServerName: "member.example.com"}}}
+				client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: secure.Pool(), ServerName: "member.example.com"}}}
 				defer client.CloseIdleConnections()
 				resp, err := client.Get("https://" + r.address)
 				if err != nil {

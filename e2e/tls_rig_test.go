@@ -2,18 +2,10 @@ package e2e_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"strings"
@@ -23,112 +15,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/listeners"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/loadbalancers"
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/pools"
-	"software.sslmate.com/src/go-pkcs12"
 )
-
-// issued is a certificate with its key.
-type issued struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-// issue makes a certificate for names, signed by a CA, or a CA when that is nil.
-func issue(t *testing.T, by *issued, names ...string) *issued {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, BasicConstraintsValid: true, IsCA: by == nil,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
-		IPAddresses: []net.IP{net.ParseIP(outside)},
-	}
-	parent, signer := template, key
-	if by == nil {
-		template.KeyUsage |= x509.KeyUsageCertSign | x509.KeyUsageCRLSign
-	} else {
-		parent, signer = by.cert, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &issued{t, cert, key}
-}
-
-func (i *issued) pem() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.cert.Raw})
-}
-
-func (i *issued) bundle() []byte {
-	i.t.Helper()
-	data, err := pkcs12.Modern.Encode(i.key, i.cert, nil, "")
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	return data
-}
-
-// weakBundle is a certificate with a key that is too short.
-func weakBundle(t *testing.T) []byte {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "weak"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := pkcs12.Modern.Encode(key, cert, nil, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func (i *issued) tls() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{i.cert.Raw}, PrivateKey: i.key}
-}
-
-func (i *issued) pool() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(i.cert)
-	return p
-}
-
-// revokes makes a CA's list of revoked certificates.
-func (i *issued) revokes(who ...*issued) []byte {
-	i.t.Helper()
-	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(24 * time.Hour)}
-	for _, w := range who {
-		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
-			SerialNumber: w.cert.SerialNumber, RevocationTime: time.Now(),
-		})
-	}
-	der, err := x509.CreateRevocationList(rand.Reader, list, i.cert, i.key)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
-}
 
 // outside is the world's own address on the tenants' network: members can be here.
 const outside = "10.10.10.1"

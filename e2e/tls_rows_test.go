@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2/openstack/loadbalancer/v2/loadbalancers"
+
+	"github.com/ottavino/ottavino/internal/certtest"
 )
 
 // TestTLSTraffic: what policies can tell of a client's certificate, and gRPC from end to end. At last the load balancer is
@@ -22,14 +24,14 @@ func TestTLSTraffic(t *testing.T) {
 	l := newLab(t, labOptions{instances: true})
 	l.serve()
 	x := &rows{tlsLab: &tlsLab{lab: l, owner: l.owner(l.sandbox.Settings().Tenant), actor: l.actor("rows")}}
-	ca := issue(t, nil, "a CA")
-	site, me, other := issue(t, ca, "www.example.com"), issue(t, ca, "me"), issue(t, ca, "other")
-	front := attrs{"protocol": "TERMINATED_HTTPS", "default_tls_container_ref": x.store(site.bundle())}
-	asked := front.with(attrs{"client_authentication": "OPTIONAL", "client_ca_tls_container_ref": x.store(ca.pem())})
-	conf := func(certificates ...*issued) *tls.Config {
-		c := &tls.Config{RootCAs: ca.pool(), ServerName: "www.example.com"}
+	ca := certtest.Issue(t, nil, "a CA")
+	site, me, other := certtest.Issue(t, ca, "www.example.com"), certtest.Issue(t, ca, "me"), certtest.Issue(t, ca, "other")
+	front := attrs{"protocol": "TERMINATED_HTTPS", "default_tls_container_ref": x.store(site.Bundle())}
+	asked := front.with(attrs{"client_authentication": "OPTIONAL", "client_ca_tls_container_ref": x.store(ca.PEM())})
+	conf := func(certificates ...*certtest.Issued) *tls.Config {
+		c := &tls.Config{RootCAs: ca.Pool(), ServerName: "www.example.com"}
 		for _, i := range certificates {
-			c.Certificates = append(c.Certificates, i.tls())
+			c.Certificates = append(c.Certificates, i.TLS())
 		}
 		return c
 	}
@@ -60,7 +62,7 @@ func TestTLSTraffic(t *testing.T) {
 		rejects("SSL_DN_FIELD", false, true, false, rule("SSL_DN_FIELD", "EQUAL_TO", "me", attrs{"key": "CN"})),
 		{
 			"gRPC", front.with(attrs{"alpn_protocols": []string{"h2"}, "default_pool": x.poolOf("HTTP", attrs{
-				"tls_enabled": true, "alpn_protocols": []string{"h2"}, "ca_tls_container_ref": x.store(ca.pem()),
+				"tls_enabled": true, "alpn_protocols": []string{"h2"}, "ca_tls_container_ref": x.store(ca.PEM()),
 			}, memberAt(grpcMember(t, site)))}),
 			func(r *route) { t := r.t; r.grpc(t, conf()) },
 		},
@@ -161,11 +163,11 @@ func toldOfTLS(t *testing.T) int {
 }
 
 // grpcMember speaks as gRPC does: HTTP/2, messages as they come, the status in trailers.
-func grpcMember(t *testing.T, who *issued) int {
+func grpcMember(t *testing.T, who *certtest.Issued) int {
 	t.Helper()
 	l := listenOutside(t)
 	server := &http.Server{
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{who.tls()}, NextProtos: []string{"h2"}},
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{who.TLS()}, NextProtos: []string{"h2"}},
 		ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/grpc")

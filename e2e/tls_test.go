@@ -17,15 +17,16 @@ import (
 
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/db/dbtest"
+	"github.com/ottavino/ottavino/internal/certtest"
 )
 
 // TestTLSListeners: what a listener says about TLS is what clients meet.
 func TestTLSListeners(t *testing.T) {
 	x := newTLSLab(t, "")
-	ca, stranger := issue(t, nil, "a CA"), issue(t, nil, "another CA")
-	www, shop := issue(t, ca, "www.example.com"), issue(t, ca, "shop.example.com")
-	good, revoked, foreign := issue(t, ca, "good"), issue(t, ca, "revoked"), issue(t, stranger, "foreign")
-	wwwRef, shopRef, caRef, listRef := x.store(www.bundle()), x.store(shop.bundle()), x.store(ca.pem()), x.store(ca.revokes(revoked))
+	ca, stranger := certtest.Issue(t, nil, "a CA"), certtest.Issue(t, nil, "another CA")
+	www, shop := certtest.Issue(t, ca, "www.example.com"), certtest.Issue(t, ca, "shop.example.com")
+	good, revoked, foreign := certtest.Issue(t, ca, "good"), certtest.Issue(t, ca, "revoked"), certtest.Issue(t, stranger, "foreign")
+	wwwRef, shopRef, caRef, listRef := x.store(www.Bundle()), x.store(shop.Bundle()), x.store(ca.PEM()), x.store(ca.Revokes(revoked))
 	pool, _ := x.pool(mirror(t, "member", nil), pools.CreateOpts{Name: "pool"})
 	age := 31536000
 	x.listener(443, pool, listeners.CreateOpts{
@@ -57,10 +58,10 @@ func TestTLSListeners(t *testing.T) {
 	})
 	x.listener(9443, "", listeners.CreateOpts{Protocol: "PROMETHEUS", DefaultTlsContainerRef: wwwRef})
 	x.settle()
-	trust := func(name string, certificates ...*issued) *tls.Config {
-		conf := &tls.Config{RootCAs: ca.pool(), ServerName: name, MinVersion: tls.VersionTLS10}
+	trust := func(name string, certificates ...*certtest.Issued) *tls.Config {
+		conf := &tls.Config{RootCAs: ca.Pool(), ServerName: name, MinVersion: tls.VersionTLS10}
 		for _, c := range certificates {
-			conf.Certificates = append(conf.Certificates, c.tls())
+			conf.Certificates = append(conf.Certificates, c.TLS())
 		}
 		return conf
 	}
@@ -130,7 +131,7 @@ func TestTLSListeners(t *testing.T) {
 		}
 	})
 	t.Run("client authentication", func(t *testing.T) {
-		for name, certificates := range map[string][]*issued{"nobody": nil, "the revoked": {revoked}, "the foreign": {foreign}} {
+		for name, certificates := range map[string][]*certtest.Issued{"nobody": nil, "the revoked": {revoked}, "the foreign": {foreign}} {
 			if a, err := x.get(4443, trust("www.example.com", certificates...)); err == nil {
 				t.Errorf("%s got %s", name, a.body)
 			}
@@ -141,14 +142,14 @@ func TestTLSListeners(t *testing.T) {
 		}
 		for _, want := range []string{
 			"X-Ssl-Client-Verify: 0\r", "X-Ssl-Client-Has-Cert: 1\r", "X-Ssl-Client-Dn: /CN=good\r", "X-Ssl-Client-Cn: good\r",
-			"X-Ssl-Issuer: /CN=a CA\r", fmt.Sprintf("X-Ssl-Client-Sha1: %X\r", sha1.Sum(good.cert.Raw)), "X-Forwarded-Proto: https\r",
-			"X-Ssl-Client-Not-Before: " + good.cert.NotBefore.Format("060102150405Z"), "X-Ssl-Client-Not-After: " + good.cert.NotAfter.Format("060102150405Z"),
+			"X-Ssl-Issuer: /CN=a CA\r", fmt.Sprintf("X-Ssl-Client-Sha1: %X\r", sha1.Sum(good.Cert.Raw)), "X-Forwarded-Proto: https\r",
+			"X-Ssl-Client-Not-Before: " + good.Cert.NotBefore.Format("060102150405Z"), "X-Ssl-Client-Not-After: " + good.Cert.NotAfter.Format("060102150405Z"),
 		} {
 			if !strings.Contains(a.body, want) {
 				t.Errorf("the member got %s, want %q", a.body, want)
 			}
 		}
-		for want, certificates := range map[string][]*issued{"X-Ssl-Client-Has-Cert: 0": nil, "X-Ssl-Client-Has-Cert: 1": {good}} {
+		for want, certificates := range map[string][]*certtest.Issued{"X-Ssl-Client-Has-Cert: 0": nil, "X-Ssl-Client-Has-Cert: 1": {good}} {
 			if a, err := x.get(5443, trust("www.example.com", certificates...)); err != nil || !strings.Contains(a.body, want) {
 				t.Errorf("optional: got %s, %v, want %s", a.body, err, want)
 			}
@@ -169,16 +170,16 @@ func TestTLSListeners(t *testing.T) {
 // TestTLSToMembers: members are verified, and shown our certificate; one that another CA has signed gets nothing.
 func TestTLSToMembers(t *testing.T) {
 	x := newTLSLab(t, "")
-	ca, stranger := issue(t, nil, "members' CA"), issue(t, nil, "another CA")
-	right, wrong, revoked, ours := issue(t, ca, "right"), issue(t, stranger, "wrong"), issue(t, ca, "revoked"), issue(t, ca, "ours")
-	member := func(name string, who *issued) int {
+	ca, stranger := certtest.Issue(t, nil, "members' CA"), certtest.Issue(t, nil, "another CA")
+	right, wrong, revoked, ours := certtest.Issue(t, ca, "right"), certtest.Issue(t, stranger, "wrong"), certtest.Issue(t, ca, "revoked"), certtest.Issue(t, ca, "ours")
+	member := func(name string, who *certtest.Issued) int {
 		return mirror(t, name, &tls.Config{
-			Certificates: []tls.Certificate{who.tls()}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool(), MinVersion: tls.VersionTLS12,
+			Certificates: []tls.Certificate{who.TLS()}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool(), MinVersion: tls.VersionTLS12,
 		})
 	}
 	pool, _ := x.pool(member("right", right), pools.CreateOpts{
-		Name: "verified", TLSEnabled: true, TLSContainerRef: x.store(ours.bundle()), CATLSContainerRef: x.store(ca.pem()),
-		CRLContainerRef: x.store(ca.revokes(revoked)),
+		Name: "verified", TLSEnabled: true, TLSContainerRef: x.store(ours.Bundle()), CATLSContainerRef: x.store(ca.PEM()),
+		CRLContainerRef: x.store(ca.Revokes(revoked)),
 	})
 	bad := []string{x.member(pool, member("wrong", wrong)), x.member(pool, member("revoked", revoked))}
 	x.listener(80, pool, listeners.CreateOpts{Protocol: listeners.ProtocolHTTP})
@@ -213,8 +214,8 @@ func TestTLSToMembers(t *testing.T) {
 		}
 	}
 	// An HTTPS monitor, whose checks verify nothing, must not make traffic trust anybody.
-	blind, _ := x.pool(mirror(t, "unverified", &tls.Config{Certificates: []tls.Certificate{wrong.tls()}, MinVersion: tls.VersionTLS12}),
-		pools.CreateOpts{Name: "blind", TLSEnabled: true, CATLSContainerRef: x.store(ca.pem())})
+	blind, _ := x.pool(mirror(t, "unverified", &tls.Config{Certificates: []tls.Certificate{wrong.TLS()}, MinVersion: tls.VersionTLS12}),
+		pools.CreateOpts{Name: "blind", TLSEnabled: true, CATLSContainerRef: x.store(ca.PEM())})
 	_, err = monitors.Create(t.Context(), x.tenant, monitors.CreateOpts{
 		PoolID: blind, Type: monitors.TypeHTTPS, URLPath: "/", ExpectedCodes: "200", Delay: 1, Timeout: 1, MaxRetries: 1, MaxRetriesDown: 1,
 	}).Extract()
@@ -252,13 +253,13 @@ func TestTLSToMembers(t *testing.T) {
 // request fails while haproxy runs.
 func TestCertificateLife(t *testing.T) {
 	x := newTLSLab(t, "[certificates]\nsecret_check_interval = 1\n")
-	ca := issue(t, nil, "a CA")
-	first, second := issue(t, ca, "www.example.com"), issue(t, ca, "www.example.com")
-	ref := x.store(first.bundle())
+	ca := certtest.Issue(t, nil, "a CA")
+	first, second := certtest.Issue(t, ca, "www.example.com"), certtest.Issue(t, ca, "www.example.com")
+	ref := x.store(first.Bundle())
 	pool, _ := x.pool(mirror(t, "member", nil), pools.CreateOpts{Name: "pool"})
 	listener := x.listener(443, pool, listeners.CreateOpts{DefaultTlsContainerRef: ref})
 	x.settle()
-	conf := &tls.Config{RootCAs: ca.pool(), ServerName: "www.example.com", MinVersion: tls.VersionTLS12}
+	conf := &tls.Config{RootCAs: ca.Pool(), ServerName: "www.example.com", MinVersion: tls.VersionTLS12}
 	x.serves(443, conf, "member")
 	shown := func() string {
 		state, err := x.handshake(443, conf)
@@ -269,14 +270,14 @@ func TestCertificateLife(t *testing.T) {
 	}
 
 	stop := x.keepAlive(443, conf)
-	x.sandbox.ReplaceSecret(ref, second.bundle())
-	within(t, 30*time.Second, "the new certificate is shown", func() bool { return shown() == second.cert.SerialNumber.String() })
+	x.sandbox.ReplaceSecret(ref, second.Bundle())
+	within(t, 30*time.Second, "the new certificate is shown", func() bool { return shown() == second.Cert.SerialNumber.String() })
 	x.hears(listener, "CertificateRotated")
 
 	// OpenSSL finds keys of 1024 bits too short, which only haproxy can tell.
-	x.sandbox.ReplaceSecret(ref, weakBundle(t))
+	x.sandbox.ReplaceSecret(ref, certtest.Weak(t, "weak").Bundle())
 	x.hears(listener, "CertificateRefused")
-	if got := shown(); got != second.cert.SerialNumber.String() {
+	if got := shown(); got != second.Cert.SerialNumber.String() {
 		t.Errorf("with a certificate that haproxy refuses: got %s, want the last good one", got)
 	}
 
@@ -297,7 +298,7 @@ func TestCertificateLife(t *testing.T) {
 	if now := x.sandbox.Servers("amphora-"); len(now) != 1 || now[0] != amphora {
 		t.Errorf("got the amphorae %v, want the one that rebooted", now)
 	}
-	if got := shown(); got != second.cert.SerialNumber.String() {
+	if got := shown(); got != second.Cert.SerialNumber.String() {
 		t.Errorf("after a reboot: got the certificate %s", got)
 	}
 	x.end()

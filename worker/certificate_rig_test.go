@@ -3,27 +3,18 @@ package worker_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha1"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/pem"
-	"math/big"
 	"net/http"
 	"sync"
-	"testing"
-	"time"
 
 	"github.com/google/uuid"
-	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/cloud"
 	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/internal/certtest"
 )
 
 // Keys of copies: the first of the two encrypts.
@@ -123,74 +114,15 @@ func (r *rig) files(id string) map[string][]byte {
 	return nil
 }
 
-// issued is a certificate with its key.
-type issued struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
+// pemOf is a certificate as it is in amphorae.
+func pemOf(i *certtest.Issued) []byte { return bytes.TrimSpace(i.PEM()) }
 
-// issue makes a certificate for a name, signed by a CA or itself.
-func issue(t *testing.T, name string, lifetime time.Duration, by *issued) *issued {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IsCA: by == nil, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(lifetime), SubjectKeyId: []byte(name),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-	}
-	parent, signer := template, key
-	if by != nil {
-		parent, signer = by.cert, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &issued{cert, key}
-}
-
-func (i *issued) pem() []byte {
-	return bytes.TrimSpace(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.cert.Raw}))
-}
-
-// file is the name that the certificate has in amphorae.
-func (i *issued) file() string { return fileName(i.pem()) }
+// fileOf is the name that a certificate has in amphorae.
+func fileOf(i *certtest.Issued) string { return fileName(pemOf(i)) }
 
 func fileName(content []byte) string {
 	sum := sha1.Sum(content)
 	return hex.EncodeToString(sum[:]) + ".pem"
-}
-
-func (i *issued) bundle(t *testing.T) []byte {
-	t.Helper()
-	data, err := pkcs12.Modern.Encode(i.key, i.cert, nil, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func (i *issued) revokes(t *testing.T, who *issued) []byte {
-	t.Helper()
-	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
-		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: who.cert.SerialNumber, RevocationTime: time.Now()}},
-	}, i.cert, i.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
 }
 
 // deposit keeps a secret in Barbican.

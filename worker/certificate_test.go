@@ -12,6 +12,7 @@ import (
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/internal/certtest"
 	"github.com/ottavino/ottavino/sandbox"
 	"github.com/ottavino/ottavino/secret"
 	"github.com/ottavino/ottavino/worker"
@@ -30,10 +31,10 @@ func TestTLSIsServed(t *testing.T) {
 			r.agent.lists = lists
 			id := r.balancer()
 			r.active(id)
-			ca := issue(t, "ca", time.Hour*24*100, nil)
-			www, shop, ours := issue(t, "www", time.Hour*24*100, ca), issue(t, "shop", time.Hour*24*100, ca), issue(t, "ours", time.Hour*24*100, ca)
-			list := ca.revokes(t, shop)
-			caRef, listRef, oursRef := r.deposit(ca.pem()), r.deposit(list), r.deposit(ours.bundle(t))
+			ca := certtest.Issue(t, nil, "ca")
+			www, shop, ours := certtest.Issue(t, ca, "www"), certtest.Issue(t, ca, "shop"), certtest.Issue(t, ca, "ours")
+			list := ca.Revokes(shop)
+			caRef, listRef, oursRef := r.deposit(pemOf(ca)), r.deposit(list), r.deposit(ours.Bundle())
 			pool := r.tree(id).Pools[0]
 			r.alter(id, func(ctx context.Context, tx *db.Tx) error {
 				pool.TLSEnabled, pool.TLSCertificateID, pool.CATLSCertificateID, pool.CRLContainerID = true, &oursRef, &caRef, &listRef
@@ -42,7 +43,7 @@ func TestTLSIsServed(t *testing.T) {
 			})
 			r.active(id)
 			r.agent.plan(nil)
-			listener := r.terminated(id, 443, []string{r.deposit(www.bundle(t)), r.deposit(shop.bundle(t))}, func(l *db.Listener) {
+			listener := r.terminated(id, 443, []string{r.deposit(www.Bundle()), r.deposit(shop.Bundle())}, func(l *db.Listener) {
 				l.DefaultPoolID, l.ClientCATLSCertificateID, l.ClientCRLContainerID, l.ClientAuthentication = &pool.ID, &caRef, &listRef, "MANDATORY"
 				l.TLSCiphers, l.TLSVersions, l.ALPNProtocols = ptr("ECDHE-ECDSA-AES128-GCM-SHA256"), ptr("TLSv1.2,TLSv1.3"), ptr("h2,http/1.1")
 				l.HSTSMaxAge, l.HSTSIncludeSubdomains = ptr(60), ptr(true)
@@ -51,13 +52,13 @@ func TestTLSIsServed(t *testing.T) {
 
 			dir := certDir + id + "/"
 			files := r.files(id)
-			if got, want := string(files[listener+".pem"]), dir+www.file()+"\n"+dir+shop.file()+"\n"; got != want {
+			if got, want := string(files[listener+".pem"]), dir+fileOf(www)+"\n"+dir+fileOf(shop)+"\n"; got != want {
 				t.Errorf("got the list %q, want %q", got, want)
 			}
-			if got := string(files[www.file()]); !strings.HasPrefix(got, string(www.pem())+"\n-----BEGIN EC PRIVATE KEY-----") {
+			if got := string(files[fileOf(www)]); !strings.HasPrefix(got, string(pemOf(www))+"\n-----BEGIN EC PRIVATE KEY-----") {
 				t.Errorf("got the bundle %q", got)
 			}
-			for _, f := range []string{shop.file(), ours.file(), fileName(ca.pem()), fileName(list)} {
+			for _, f := range []string{fileOf(shop), fileOf(ours), fileName(pemOf(ca)), fileName(list)} {
 				if len(files[f]) == 0 {
 					t.Errorf("the amphora has no file %s", f)
 				}
@@ -67,10 +68,10 @@ func TestTLSIsServed(t *testing.T) {
 			}
 			cfg := r.config(id)
 			for _, want := range []string{
-				":443 ssl crt-list " + dir + listener + ".pem ca-file " + dir + fileName(ca.pem()) + " verify required crl-file " + dir + fileName(list) +
+				":443 ssl crt-list " + dir + listener + ".pem ca-file " + dir + fileName(pemOf(ca)) + " verify required crl-file " + dir + fileName(list) +
 					" ciphers ECDHE-ECDSA-AES128-GCM-SHA256 no-sslv3 no-tlsv10 no-tlsv11 alpn h2,http/1.1",
 				`Strict-Transport-Security "max-age=60; includeSubDomains;"`,
-				" ssl crt " + dir + ours.file() + " ca-file " + dir + fileName(ca.pem()) + " crl-file " + dir + fileName(list) +
+				" ssl crt " + dir + fileOf(ours) + " ca-file " + dir + fileName(pemOf(ca)) + " crl-file " + dir + fileName(list) +
 					" verify required sni ssl_fc_sni no-sslv3 no-tlsv10 no-tlsv11 no-tlsv12",
 			} {
 				if !strings.Contains(cfg, want) {
@@ -79,7 +80,7 @@ func TestTLSIsServed(t *testing.T) {
 			}
 			calls := r.agent.made()
 			put, run := slices.Index(calls, "put certificate "+listener+".pem"), slices.Index(calls, "apply")
-			if first := slices.Index(calls, "put certificate "+www.file()); first < 0 || first > put || put > run {
+			if first := slices.Index(calls, "put certificate "+fileOf(www)); first < 0 || first > put || put > run {
 				t.Errorf("got the calls %v, want the certificate, its list, and then the configuration", calls)
 			}
 			copies := r.copies(id)
@@ -122,8 +123,8 @@ func TestVanishedSecretBreaksNothing(t *testing.T) {
 	r := newRig(t)
 	id := r.balancer()
 	r.active(id)
-	www := issue(t, "www", time.Hour*24*100, nil)
-	ref := r.deposit(www.bundle(t))
+	www := certtest.Issue(t, nil, "www")
+	ref := r.deposit(www.Bundle())
 	listener := r.terminated(id, 443, []string{ref})
 	r.active(id)
 	r.cloud.ForgetSecret(ref)
@@ -144,7 +145,7 @@ func TestVanishedSecretBreaksNothing(t *testing.T) {
 	// The API marks a listener whose member changes; that is no reason to look for its certificate either.
 	r.failOver(id)
 	r.active(id)
-	if len(r.files(id)[www.file()]) == 0 {
+	if len(r.files(id)[fileOf(www)]) == 0 {
 		t.Error("the successor has no certificate")
 	}
 	e := r.events(listener, "SecretLost")[0]
@@ -167,7 +168,7 @@ func TestNothingIsCutOff(t *testing.T) {
 			r := newRig(t)
 			id := r.balancer()
 			r.active(id)
-			ref := r.deposit(issue(t, "www", time.Hour*24*100, nil).bundle(t))
+			ref := r.deposit(certtest.Issue(t, nil, "www").Bundle())
 			listener := r.terminated(id, 443, []string{ref})
 			r.active(id)
 			heal := r.cloud.Inject(sandbox.Fault{Method: "GET", Path: "/payload", Status: fault, Body: "{}"})
@@ -197,10 +198,10 @@ func TestNewReferenceWaits(t *testing.T) {
 	r := newRig(t, func(c *worker.Config) { c.RetryBudget = 1000 })
 	id := r.balancer()
 	r.active(id)
-	old, renewed := issue(t, "www", time.Hour*24*100, nil), issue(t, "www", time.Hour*24*100, nil)
-	listener := r.terminated(id, 443, []string{r.deposit(old.bundle(t))})
+	old, renewed := certtest.Issue(t, nil, "www"), certtest.Issue(t, nil, "www")
+	listener := r.terminated(id, 443, []string{r.deposit(old.Bundle())})
 	r.active(id)
-	ref := r.deposit(renewed.bundle(t))
+	ref := r.deposit(renewed.Bundle())
 	heal := r.barbicanFails()
 	l := r.tree(id).Listeners[1]
 	if l.ID != listener {
@@ -211,12 +212,12 @@ func TestNewReferenceWaits(t *testing.T) {
 		return db.Update(ctx, tx, &l.Listener, "tls_certificate_id", "provisioning_status")
 	})
 	r.until("the owner is told", func() bool { return len(r.events(listener, "SecretUnavailable")) > 0 })
-	if len(r.files(id)[old.file()]) == 0 || !strings.Contains(r.config(id), listener) {
+	if len(r.files(id)[fileOf(old)]) == 0 || !strings.Contains(r.config(id), listener) {
 		t.Error("the listener is not served as before")
 	}
 	heal()
 	r.active(id)
-	if files := r.files(id); len(files[renewed.file()]) == 0 || len(files[old.file()]) != 0 {
+	if files := r.files(id); len(files[fileOf(renewed)]) == 0 || len(files[fileOf(old)]) != 0 {
 		t.Error("the new certificate did not take the old one's place")
 	}
 	r.remove(id)
@@ -234,9 +235,9 @@ func TestUnreachableKeyManager(t *testing.T) {
 	r := newRig(t)
 	id := r.balancer()
 	r.active(id)
-	old := r.terminated(id, 443, []string{r.deposit(issue(t, "www", time.Hour*24*100, nil).bundle(t))})
+	old := r.terminated(id, 443, []string{r.deposit(certtest.Issue(t, nil, "www").Bundle())})
 	r.active(id)
-	ref := r.deposit(issue(t, "shop", time.Hour*24*100, nil).bundle(t))
+	ref := r.deposit(certtest.Issue(t, nil, "shop").Bundle())
 	heal := r.barbicanFails()
 	r.recheck(id)
 	r.until("the owner of the old one is told", func() bool { return len(r.events(old, "SecretUnavailable")) > 0 })
@@ -267,7 +268,7 @@ func TestUnreachableKeyManager(t *testing.T) {
 // TestBadSecretBlamesItsUser and nobody else; when it is mended, the user heals.
 func TestBadSecretBlamesItsUser(t *testing.T) {
 	t.Parallel()
-	www := issue(t, "www", time.Hour*24*100, nil)
+	www := certtest.Issue(t, nil, "www")
 	for name, c := range map[string]struct {
 		bundle, ca []byte
 		want       string
@@ -280,7 +281,7 @@ func TestBadSecretBlamesItsUser(t *testing.T) {
 			r := newRig(t, func(c *worker.Config) { c.DriftInterval = 20 * time.Millisecond })
 			id := r.balancer()
 			r.active(id)
-			bundle, ca := www.bundle(t), www.pem()
+			bundle, ca := www.Bundle(), pemOf(www)
 			bundleRef, caRef := r.deposit(bundle), r.deposit(ca)
 			if c.bundle != nil {
 				r.cloud.ReplaceSecret(bundleRef, c.bundle)
@@ -317,8 +318,8 @@ func TestRotationIsPushed(t *testing.T) {
 			r.agent.lists = lists
 			id := r.balancer()
 			r.active(id)
-			old, renewed := issue(t, "www", time.Hour*24*100, nil), issue(t, "www", time.Hour*24*200, nil)
-			ref := r.deposit(old.bundle(t))
+			old, renewed := certtest.Issue(t, nil, "www"), certtest.IssueFor(t, time.Hour*24*200, nil, "www")
+			ref := r.deposit(old.Bundle())
 			listener := r.terminated(id, 443, []string{ref})
 			r.active(id)
 			before := r.config(id)
@@ -331,14 +332,14 @@ func TestRotationIsPushed(t *testing.T) {
 				}
 				return nil, false
 			})
-			r.cloud.ReplaceSecret(ref, renewed.bundle(t))
+			r.cloud.ReplaceSecret(ref, renewed.Bundle())
 			r.until("the owner is told", func() bool { return len(r.events(listener, "CertificateRotated")) > 0 })
 			files := r.files(id)
-			if list := string(files[listener+".pem"]); !strings.Contains(list, renewed.file()) || strings.Contains(list, old.file()) {
+			if list := string(files[listener+".pem"]); !strings.Contains(list, fileOf(renewed)) || strings.Contains(list, fileOf(old)) {
 				t.Errorf("got the list %s", list)
 			}
-			if _, ok := files[old.file()]; ok || len(files[renewed.file()]) == 0 {
-				t.Errorf("old file there: %t, new file: %d bytes", ok, len(files[renewed.file()]))
+			if _, ok := files[fileOf(old)]; ok || len(files[fileOf(renewed)]) == 0 {
+				t.Errorf("old file there: %t, new file: %d bytes", ok, len(files[fileOf(renewed)]))
 			}
 			if r.config(id) != before {
 				t.Error("the configuration has changed, which the test is not about")
@@ -366,7 +367,7 @@ func TestCopiesChangeKeys(t *testing.T) {
 	r := newRig(t)
 	id := r.balancer()
 	r.active(id)
-	listener := r.terminated(id, 443, []string{r.deposit(issue(t, "www", time.Hour*24*100, nil).bundle(t))})
+	listener := r.terminated(id, 443, []string{r.deposit(certtest.Issue(t, nil, "www").Bundle())})
 	r.active(id)
 	older, err := secret.NewSealer([]string{oldKey})
 	if err != nil {
@@ -427,13 +428,13 @@ func TestWhatHAProxyRefuses(t *testing.T) {
 	r := newRig(t)
 	id := r.balancer()
 	r.active(id)
-	good, weak := issue(t, "www", time.Hour*24*100, nil), issue(t, "weak", time.Hour*24*100, nil)
-	ref := r.deposit(good.bundle(t))
+	good, weak := certtest.Issue(t, nil, "www"), certtest.Issue(t, nil, "weak")
+	ref := r.deposit(good.Bundle())
 	listener := r.terminated(id, 443, []string{ref})
 	r.active(id)
 	holds := func() bool {
 		for _, content := range r.files(id) {
-			if strings.Contains(string(content), weak.file()) {
+			if strings.Contains(string(content), fileOf(weak)) {
 				return true
 			}
 		}
@@ -441,11 +442,11 @@ func TestWhatHAProxyRefuses(t *testing.T) {
 	}
 	r.agent.plan(func(_ int, op string) (error, bool) {
 		if op == "upload" && holds() {
-			return refusal("Invalid request: [ALERT] config\nerror processing line 1: unable to load '" + certDir + weak.file() + "': ee key too small\nfatal"), false
+			return refusal("Invalid request: [ALERT] config\nerror processing line 1: unable to load '" + certDir + fileOf(weak) + "': ee key too small\nfatal"), false
 		}
 		return nil, false
 	})
-	r.cloud.ReplaceSecret(ref, weak.bundle(t))
+	r.cloud.ReplaceSecret(ref, weak.Bundle())
 	r.recheck(id)
 	r.until("the owner is told", func() bool { return len(r.events(listener, "CertificateRefused")) > 0 })
 	if e := r.events(listener, "CertificateRefused")[0]; !strings.Contains(e.Message, "ee key too small: the last good copy is served") {
@@ -453,9 +454,9 @@ func TestWhatHAProxyRefuses(t *testing.T) {
 	}
 	r.until("the list is that of the good one again", func() bool {
 		list := string(r.files(id)[listener+".pem"])
-		return strings.Contains(list, good.file()) && !strings.Contains(list, weak.file())
+		return strings.Contains(list, fileOf(good)) && !strings.Contains(list, fileOf(weak))
 	})
-	bad := r.terminated(id, 444, []string{r.deposit(weak.bundle(t))})
+	bad := r.terminated(id, 444, []string{r.deposit(weak.Bundle())})
 	r.awaitStatus(id, bad, db.Error)
 	if e := r.events(bad, "NotApplicable"); len(e) == 0 || !strings.Contains(e[0].Message, "ee key too small") {
 		t.Errorf("got the events %+v", e)
@@ -473,8 +474,8 @@ func TestForgetfulAmphora(t *testing.T) {
 	r := newRig(t, func(c *worker.Config) { c.DriftInterval = 20 * time.Millisecond })
 	id := r.balancer()
 	r.active(id)
-	www := issue(t, "www", time.Hour*24*100, nil)
-	listener := r.terminated(id, 443, []string{r.deposit(www.bundle(t))})
+	www := certtest.Issue(t, nil, "www")
+	listener := r.terminated(id, 443, []string{r.deposit(www.Bundle())})
 	r.active(id)
 	r.agent.mu.Lock()
 	clear(r.agent.files)
@@ -482,7 +483,7 @@ func TestForgetfulAmphora(t *testing.T) {
 	r.agent.mu.Unlock()
 	r.until("the files are back and haproxy was told", func() bool {
 		files := r.files(id)
-		return len(files[www.file()]) > 0 && len(files[listener+".pem"]) > 0 && slices.Contains(r.agent.made(), "apply")
+		return len(files[fileOf(www)]) > 0 && len(files[listener+".pem"]) > 0 && slices.Contains(r.agent.made(), "apply")
 	})
 	r.remove(id)
 }
@@ -510,8 +511,8 @@ func TestExpiryIsAnnounced(t *testing.T) {
 	r := newRig(t, func(c *worker.Config) { c.SecretInterval, c.DriftInterval = 5*time.Millisecond, 5*time.Millisecond })
 	id := r.balancer()
 	r.active(id)
-	www := issue(t, "www", time.Hour*60, nil)
-	ref := r.deposit(www.bundle(t))
+	www := certtest.IssueFor(t, time.Hour*60, nil, "www")
+	ref := r.deposit(www.Bundle())
 	listener := r.terminated(id, 443, []string{ref})
 	r.active(id)
 	var row db.SecretCopy
@@ -523,7 +524,7 @@ func TestExpiryIsAnnounced(t *testing.T) {
 	first := read()
 	r.until("the secret was read again", func() bool { return read().After(first.Add(50 * time.Millisecond)) })
 	events := r.events(listener, "CertificateExpires")
-	want := "certificate " + ref + " expires at " + www.cert.NotAfter.UTC().Format(time.RFC3339)
+	want := "certificate " + ref + " expires at " + www.Cert.NotAfter.UTC().Format(time.RFC3339)
 	if len(events) != 1 || events[0].Count != 1 || events[0].Message != want {
 		t.Errorf("got %+v, want one event: %s", events, want)
 	}
@@ -546,8 +547,8 @@ func TestEveryCertificateCallFails(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.agent.lists = true
-	bundle := issue(t, "www", time.Hour*24*100, nil)
-	ref := r.deposit(bundle.bundle(t))
+	bundle := certtest.Issue(t, nil, "www")
+	ref := r.deposit(bundle.Bundle())
 	live := func(plan func(n int, op string) (error, bool)) []string {
 		t.Helper()
 		id := r.balancer()

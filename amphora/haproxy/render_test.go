@@ -2,15 +2,8 @@ package haproxy_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"flag"
-	"math/big"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -18,12 +11,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/haproxy"
+	"github.com/ottavino/ottavino/internal/certtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -191,37 +184,9 @@ const (
 func certDir(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "www.example.com"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	crl, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
-	}, cert, key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
+	ca := certtest.Issue(tb, nil, "www.example.com")
 	for name, content := range map[string][]byte{
-		certFile: append(block("CERTIFICATE", der), block("PRIVATE KEY", secret)...), caFile: block("CERTIFICATE", der),
-		crlFile: block("X509 CRL", crl), listenerID + ".pem": []byte(filepath.Join(dir, certFile) + "\n"),
+		certFile: append(ca.PEM(), ca.KeyPEM()...), caFile: ca.PEM(), crlFile: ca.Revokes(), listenerID + ".pem": []byte(filepath.Join(dir, certFile) + "\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			tb.Fatal(err)
