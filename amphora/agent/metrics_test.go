@@ -2,12 +2,10 @@ package agent_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,13 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-)
 
-var update = flag.Bool("update", false, "write the golden file")
+	"github.com/ottavino/ottavino/internal/golden"
+)
 
 // observed is a site with a PROMETHEUS listener at port 9999; without it there is no way to the metrics.
 func (r *rig) observed(with bool, member int) []byte {
@@ -129,19 +126,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("got %s %q, want %q", name, value, want)
 		}
 	}
-	golden := filepath.Join("testdata", "metrics.txt")
-	if *update {
-		if err := os.WriteFile(golden, []byte(shape(families)), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), shape(families)); diff != "" {
-		t.Error(diff)
-	}
+	golden.Check(t, filepath.Join("testdata", "metrics.txt"), []byte(shape(families)))
 	if !strings.HasPrefix(got.text, "# HELP octavia_loadbalancer_cpu Load balancer CPU utilization (percentage).\n# TYPE octavia_loadbalancer_cpu gauge\noctavia_loadbalancer_cpu ") {
 		t.Errorf("got %.200s", got.text)
 	}

@@ -3,7 +3,6 @@ package haproxy_test
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -12,14 +11,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/haproxy"
 	"github.com/ottavino/ottavino/internal/certtest"
+	"github.com/ottavino/ottavino/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 const (
 	lbID       = "10000000-0000-4000-8000-000000000001"
@@ -204,19 +200,7 @@ func TestGoldens(t *testing.T) {
 			if err != nil || !ok {
 				t.Fatalf("got ok %t, error %v", ok, err)
 			}
-			path := filepath.Join("testdata", name+".cfg")
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Error(diff)
-			}
+			golden.Check(t, filepath.Join("testdata", name+".cfg"), got)
 			if out, err := check(t, got); err != nil {
 				t.Errorf("haproxy refuses it: %v\n%s", err, out)
 			}

@@ -2,7 +2,6 @@ package keepalived_test
 
 import (
 	"errors"
-	"flag"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/keepalived"
+	"github.com/ottavino/ottavino/internal/golden"
 	"github.com/ottavino/ottavino/sandbox/uml"
 	"github.com/ottavino/ottavino/sandbox/world"
 )
@@ -27,8 +27,6 @@ func TestMain(m *testing.M) {
 	}
 	world.Main(m)
 }
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 const (
 	lbID       = "10000000-0000-4000-8000-000000000001"
@@ -146,20 +144,7 @@ func render(t *testing.T, change func(*amphora.LoadBalancer)) []byte {
 
 func TestGolden(t *testing.T) {
 	for name, change := range goldens {
-		got := render(t, change)
-		path := filepath.Join("testdata", name+".conf")
-		if *update {
-			if err := os.WriteFile(path, got, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), string(got)); diff != "" {
-			t.Errorf("%s: (-want +got)\n%s", name, diff)
-		}
+		golden.Check(t, filepath.Join("testdata", name+".conf"), render(t, change))
 	}
 }
 
