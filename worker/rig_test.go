@@ -19,6 +19,7 @@ import (
 	"github.com/ottavino/ottavino/compute"
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/db/dbtest"
+	"github.com/ottavino/ottavino/internal/await"
 	"github.com/ottavino/ottavino/network"
 	"github.com/ottavino/ottavino/sandbox"
 	"github.com/ottavino/ottavino/secret"
@@ -172,15 +173,7 @@ func (r *rig) tree(id string) *db.Tree {
 
 func (r *rig) until(what string, ok func() bool) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
-	defer cancel()
-	for !ok() {
-		select {
-		case <-ctx.Done():
-			r.t.Fatalf("waited in vain until %s", what)
-		case <-time.After(time.Millisecond):
-		}
-	}
+	await.Until(r.t, 10*time.Second, what, ok)
 }
 
 // active waits until everything of the load balancer is ACTIVE, and the agent runs its listener.

@@ -28,6 +28,7 @@ import (
 	"github.com/ottavino/ottavino/amphora/checker"
 	"github.com/ottavino/ottavino/amphora/heartbeat"
 	"github.com/ottavino/ottavino/amphora/vrrpcheck"
+	"github.com/ottavino/ottavino/internal/await"
 	"github.com/ottavino/ottavino/sandbox/world"
 )
 
@@ -196,15 +197,7 @@ func (r *rig) run() {
 
 func (r *rig) until(what string, ok func() bool) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
-	defer cancel()
-	for !ok() {
-		select {
-		case <-ctx.Done():
-			r.t.Fatalf("waited in vain until %s", what)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	await.Until(r.t, 10*time.Second, what, ok)
 }
 
 // nic makes an interface as Nova plugs one; the other end has the address of clients and members.

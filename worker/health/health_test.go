@@ -19,6 +19,7 @@ import (
 	"github.com/ottavino/ottavino/compute"
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/db/dbtest"
+	"github.com/ottavino/ottavino/internal/await"
 	"github.com/ottavino/ottavino/worker/health"
 )
 
@@ -208,15 +209,7 @@ func (r *rig) tree() *db.Tree {
 
 func (r *rig) until(what string, ok func() bool) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 10*time.Second)
-	defer cancel()
-	for !ok() {
-		select {
-		case <-ctx.Done():
-			r.t.Fatalf("waited in vain until %s", what)
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
+	await.Until(r.t, 10*time.Second, what, ok)
 }
 
 // statuses are the operating statuses of load balancer, listener, pool and members.

@@ -38,8 +38,8 @@ func (r *rig) status() string {
 	return r.tree().Amphorae[0].Status
 }
 
-// await waits until a companion, whose amphora is surely dead, is condemned: whoever scans as often has scanned too.
-func await(t *testing.T) {
+// awaitScan waits until a companion, whose amphora is surely dead, is condemned: whoever scans as often has scanned too.
+func awaitScan(t *testing.T) {
 	t.Helper()
 	companion := newRig(t, dbtest.SQLite, agents{silent: true}, silence)
 	companion.until("a companion is condemned", func() bool { return companion.status() == db.Error })
@@ -99,7 +99,7 @@ func TestWhatSilenceDoesNotProve(t *testing.T) {
 	rigs["the amphora is leaving"].run(dead, compute.NewNoop(), silence)
 	rigs["the rest is not heard"].add(time.Now().Add(time.Hour)) // another process hears this one
 	rigs["the rest is not heard"].run(dead, compute.NewNoop(), silence)
-	await(t)
+	awaitScan(t)
 	for name, r := range rigs {
 		if got := r.status(); got == db.Error {
 			t.Errorf("%s: got %s", name, got)
@@ -160,7 +160,7 @@ func TestTheRationIsKept(t *testing.T) {
 		return len(rows)
 	}
 	r.until("two are condemned", func() bool { return condemned() >= 2 })
-	await(t)
+	awaitScan(t)
 	if got := condemned(); got != 2 {
 		t.Errorf("got %d condemned, want 2", got)
 	}
@@ -172,7 +172,7 @@ func TestDeathWhileBooting(t *testing.T) {
 	r := prepare(t, dbtest.SQLite)
 	r.change(func(a *db.Amphora) { a.Status = db.Booting }, "status")
 	r.run(agents{silent: true}, compute.NewNoop(), silence)
-	await(t)
+	awaitScan(t)
 	if got := r.status(); got != db.Booting {
 		t.Errorf("got %s before it ever spoke", got)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/ottavino/ottavino/compute"
 	"github.com/ottavino/ottavino/db"
 	"github.com/ottavino/ottavino/db/dbtest"
+	"github.com/ottavino/ottavino/internal/await"
 	"github.com/ottavino/ottavino/network"
 	"github.com/ottavino/ottavino/worker/housekeeping"
 )
@@ -320,14 +321,7 @@ func TestRunEnds(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.keeper.Run(ctx) }()
-	deadline := time.After(10 * time.Second)
-	for r.has(old) {
-		select {
-		case <-deadline:
-			t.Fatal("nothing is purged")
-		case <-time.After(time.Millisecond):
-		}
-	}
+	await.Until(t, 10*time.Second, "the old one is purged", func() bool { return !r.has(old) })
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)

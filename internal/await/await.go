@@ -1,0 +1,25 @@
+// Package await has tests wait for a condition.
+package await
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// glance is the pause between two looks: a look costs something, too, and others want to compute.
+const glance = 5 * time.Millisecond
+
+// Until looks until ok, and fails the test when that takes longer than patience.
+func Until(t testing.TB, patience time.Duration, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain until %s", what)
+		case <-time.After(glance):
+		}
+	}
+}
