@@ -1,19 +1,15 @@
 package agent_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ottavino/ottavino/amphora"
 	"github.com/ottavino/ottavino/amphora/heartbeat"
-	"github.com/ottavino/ottavino/amphora/keepalived"
 )
 
 // sctpMember accepts associations and answers with a word.
@@ -70,21 +66,10 @@ func testSCTP(t *testing.T) {
 	member := r.sctpMember("one")
 	gone := member
 	gone.ID, gone.Port = "gone", 2906
-	cfg, err := keepalived.Render(amphora.LoadBalancer{
-		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip),
-		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "SCTP", Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
-		Pools: []amphora.Pool{{
-			ID: udpPool, Protocol: "SCTP", Enabled: true, Members: []amphora.Member{member, gone},
-			Monitor: &amphora.Monitor{ID: "m", Type: "SCTP", Enabled: true, Delay: 1, Timeout: 1, FallThreshold: 1},
-		}},
-	}, udpListener, keepalived.Options{BasePath: filepath.Join(r.dir, "octavia")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.driver.ApplyListener(t.Context(), r.target, udpListener, cfg); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.driver.RemoveListener(context.Background(), r.target, udpListener) })
+	r.serves(r.lvsConfig(amphora.Pool{
+		Protocol: "SCTP", Members: []amphora.Member{member, gone},
+		Monitor: &amphora.Monitor{ID: "m", Type: "SCTP", Enabled: true, Delay: 1, Timeout: 1, FallThreshold: 1},
+	}))
 	r.untilBeat("a member is up and one is down", func(m heartbeat.Message) bool {
 		return m.Pools[udpPool].Members["one"] == "UP" && m.Pools[udpPool].Members["gone"] == "DOWN"
 	})
@@ -97,16 +82,11 @@ func testSCTP(t *testing.T) {
 
 // testUDPOverIPv6 serves both versions of IP with one listener.
 func testUDPOverIPv6(t *testing.T) {
-	const vip6, outside6 = "2001:db8::100", "2001:db8::1"
 	r := newRig(t)
-	r.nic()
-	if out, err := exec.Command("ip", "addr", "add", outside6+"/64", "dev", "other", "nodad").CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, out)
-	}
-	gateway, gateway6 := outside, outside6
+	r.nic6()
 	err := r.driver.PlugVIP(t.Context(), r.target, netip.MustParseAddr(vip), amphora.VIPPlug{
-		SubnetCIDR: "10.10.10.0/24", Gateway: &gateway, MAC: nicMAC, VRRPIP: base, HostRoutes: []amphora.HostRoute{},
-		AdditionalVIPs: []amphora.AdditionalVIP{{SubnetCIDR: "2001:db8::/64", IPAddress: vip6, Gateway: &gateway6, HostRoutes: []amphora.HostRoute{}}},
+		SubnetCIDR: "10.10.10.0/24", Gateway: gateway(outside), MAC: nicMAC, VRRPIP: base, HostRoutes: []amphora.HostRoute{},
+		AdditionalVIPs: []amphora.AdditionalVIP{{SubnetCIDR: "2001:db8::/64", IPAddress: vip6, Gateway: gateway(outside6), HostRoutes: []amphora.HostRoute{}}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -117,21 +97,9 @@ func testUDPOverIPv6(t *testing.T) {
 	}
 	six := r.answer(conn, "six").member()
 	six.Address = netip.MustParseAddr(outside6)
-	cfg, err := keepalived.Render(amphora.LoadBalancer{
-		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip), AdditionalVIPs: []netip.Addr{netip.MustParseAddr(vip6)},
-		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "UDP", Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
-		Pools: []amphora.Pool{{
-			ID: udpPool, Protocol: "UDP", Enabled: true, Members: []amphora.Member{r.udpEcho("four").member(), six},
-			Monitor: &amphora.Monitor{ID: "m", Type: "UDP-CONNECT", Enabled: true, Delay: 1, Timeout: 2, FallThreshold: 1},
-		}},
-	}, udpListener, keepalived.Options{BasePath: filepath.Join(r.dir, "octavia")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.driver.ApplyListener(t.Context(), r.target, udpListener, cfg); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.driver.RemoveListener(context.Background(), r.target, udpListener) })
+	pool := amphora.Pool{Protocol: "UDP", Members: []amphora.Member{r.udpEcho("four").member(), six}}
+	monitored(&pool)
+	r.serves(r.lvsConfig(pool, netip.MustParseAddr(vip6)))
 	r.untilAnswered("four")
 	r.until("six answers", func() bool { word, err := askAt(vip6); return err == nil && word == "six" })
 	r.untilBeat("both members are up", func(m heartbeat.Message) bool {

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"os"
@@ -61,18 +62,34 @@ func (e *udpEcho) member() amphora.Member {
 // udpConfig is what a worker renders for these members.
 func (r *rig) udpConfig(change func(*amphora.Pool), members ...amphora.Member) []byte {
 	r.t.Helper()
-	pool := amphora.Pool{ID: udpPool, Protocol: "UDP", Algorithm: "ROUND_ROBIN", Enabled: true, Members: members}
+	pool := amphora.Pool{Protocol: "UDP", Algorithm: "ROUND_ROBIN", Members: members}
 	if change != nil {
 		change(&pool)
 	}
+	return r.lvsConfig(pool)
+}
+
+// lvsConfig is what a worker renders for a listener with this pool.
+func (r *rig) lvsConfig(pool amphora.Pool, additional ...netip.Addr) []byte {
+	r.t.Helper()
+	pool.ID, pool.Enabled = udpPool, true
 	cfg, err := keepalived.Render(amphora.LoadBalancer{
-		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip), Pools: []amphora.Pool{pool},
-		Listeners: []amphora.Listener{{ID: udpListener, Protocol: "UDP", Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
+		ID: lbID, Enabled: true, VIP: netip.MustParseAddr(vip), AdditionalVIPs: additional, Pools: []amphora.Pool{pool},
+		Listeners: []amphora.Listener{{ID: udpListener, Protocol: pool.Protocol, Port: udpPort, Enabled: true, ConnectionLimit: -1, DefaultPoolID: udpPool}},
 	}, udpListener, keepalived.Options{BasePath: filepath.Join(r.dir, "octavia")})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return cfg
+}
+
+// serves applies a configuration, until the test ends.
+func (r *rig) serves(cfg []byte) {
+	r.t.Helper()
+	r.t.Cleanup(func() { _ = r.driver.RemoveListener(context.Background(), r.target, udpListener) })
+	if err := r.driver.ApplyListener(r.t.Context(), r.target, udpListener, cfg); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func monitored(p *amphora.Pool) {
