@@ -11,14 +11,14 @@ import (
 const glance = 5 * time.Millisecond
 
 // Until looks until ok, and fails the test when that takes longer than patience.
-func Until(t testing.TB, patience time.Duration, what string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+func Until(tb testing.TB, patience time.Duration, what string, ok func() bool) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
 	for !ok() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("waited in vain until %s", what)
+			tb.Fatalf("waited in vain until %s", what)
 		case <-time.After(glance):
 		}
 	}

@@ -23,42 +23,42 @@ type Issued struct {
 	Cert *x509.Certificate
 	Key  crypto.Signer
 
-	t testing.TB
+	tb testing.TB
 }
 
 const day = 24 * time.Hour
 
 // Issue makes a certificate for names that is valid for 100 days, signed by a CA, or a CA when that is nil.
-func Issue(t testing.TB, by *Issued, names ...string) *Issued {
-	t.Helper()
-	return IssueFor(t, 100*day, by, names...)
+func Issue(tb testing.TB, by *Issued, names ...string) *Issued {
+	tb.Helper()
+	return IssueFor(tb, 100*day, by, names...)
 }
 
 // IssueFor is Issue with another validity.
-func IssueFor(t testing.TB, valid time.Duration, by *Issued, names ...string) *Issued {
-	t.Helper()
+func IssueFor(tb testing.TB, valid time.Duration, by *Issued, names ...string) *Issued {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return sign(t, key, valid, by, names)
+	return sign(tb, key, valid, by, names)
 }
 
 // Weak makes a certificate whose key OpenSSL finds too short.
-func Weak(t testing.TB, name string) *Issued {
-	t.Helper()
+func Weak(tb testing.TB, name string) *Issued {
+	tb.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // that is the point
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return sign(t, key, day, nil, []string{name})
+	return sign(tb, key, day, nil, []string{name})
 }
 
-func sign(t testing.TB, key crypto.Signer, valid time.Duration, by *Issued, names []string) *Issued {
-	t.Helper()
+func sign(tb testing.TB, key crypto.Signer, valid time.Duration, by *Issued, names []string) *Issued {
+	tb.Helper()
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<60))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: names[0]}, DNSNames: names, IsCA: by == nil, BasicConstraintsValid: true,
@@ -72,13 +72,13 @@ func sign(t testing.TB, key crypto.Signer, valid time.Duration, by *Issued, name
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &Issued{cert, key, t}
+	return &Issued{cert, key, tb}
 }
 
 // PEM is the certificate.
@@ -88,20 +88,20 @@ func (i *Issued) PEM() []byte {
 
 // KeyPEM is its key, which must not be a weak one.
 func (i *Issued) KeyPEM() []byte {
-	i.t.Helper()
+	i.tb.Helper()
 	der, err := x509.MarshalECPrivateKey(i.Key.(*ecdsa.PrivateKey))
 	if err != nil {
-		i.t.Fatal(err)
+		i.tb.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
 }
 
 // Bundle is both as PKCS#12.
 func (i *Issued) Bundle() []byte {
-	i.t.Helper()
+	i.tb.Helper()
 	data, err := pkcs12.Modern.Encode(i.Key, i.Cert, nil, "")
 	if err != nil {
-		i.t.Fatal(err)
+		i.tb.Fatal(err)
 	}
 	return data
 }
@@ -120,7 +120,7 @@ func (i *Issued) Pool() *x509.CertPool {
 
 // Revokes is a CA's list of revoked certificates, as PEM.
 func (i *Issued) Revokes(who ...*Issued) []byte {
-	i.t.Helper()
+	i.tb.Helper()
 	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(day)}
 	for _, w := range who {
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
@@ -129,7 +129,7 @@ func (i *Issued) Revokes(who ...*Issued) []byte {
 	}
 	der, err := x509.CreateRevocationList(rand.Reader, list, i.Cert, i.Key)
 	if err != nil {
-		i.t.Fatal(err)
+		i.tb.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
 }
