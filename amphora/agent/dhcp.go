@@ -53,7 +53,8 @@ func (a *Agent) askDHCP(name string) error {
 		if err := ifAbsent(script, 0o755, leaseScript); err != nil {
 			return err
 		}
-		argv = []string{"udhcpc", "-b", "-t", "2", "-T", "1", "-s", script, "-p", pidFile, "-i", name}
+		// Two seconds are for who asked for this; then it asks again every few, where its default are twenty.
+		argv = []string{"udhcpc", "-b", "-t", "2", "-T", "1", "-A", "3", "-s", script, "-p", pidFile, "-i", name}
 	} else if err := makeDir("/var/lib/dhclient", 0o755); err != nil {
 		return err
 	}

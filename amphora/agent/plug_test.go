@@ -298,7 +298,7 @@ func TestSomebodyElseHasTheVIP(t *testing.T) {
 	r.wantsBoth()
 }
 
-// TestDHCP: where a controller says no addresses, the network is asked.
+// TestDHCP: where a controller says no addresses, the network is asked, and asked again when it is slow.
 func TestDHCP(t *testing.T) {
 	const mac = "fa:16:3e:00:00:03"
 	r := newRig(t)
@@ -307,7 +307,7 @@ func TestDHCP(t *testing.T) {
 	conf, leases := filepath.Join(r.dir, "udhcpd.conf"), filepath.Join(r.dir, "leases")
 	r.write("udhcpd.conf", fmt.Appendf(nil, "start 10.40.0.20\nend 10.40.0.20\ninterface members\nlease_file %s\npidfile %s.pid\noption subnet 255.255.255.0\noption router 10.40.0.1\noption lease 600\n", leases, leases))
 	r.write("leases", nil)
-	server := exec.Command("udhcpd", "-f", conf)
+	server := exec.Command("udhcpd", "-f", "-a", "2500", conf) // it looks for so long whether somebody has the address
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
