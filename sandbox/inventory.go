@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ottavino/ottavino/sandbox/instance"
+	"github.com/ottavino/ottavino/sandbox/neutron"
 )
 
 // Inventory is everything there is in the cloud, each as "kind name id".
@@ -40,7 +41,9 @@ func (s *Sandbox) rows() Inventory {
 		}
 	}
 	for _, g := range s.network.Groups() {
-		out.add("security group", g.Name, g.ID)
+		if g.Name != neutron.DefaultGroup { // which Neutron makes by itself, and keeps
+			out.add("security group", g.Name, g.ID)
+		}
 	}
 	for _, g := range s.compute.Groups() {
 		out.add("server group", g.Name, g.ID)

@@ -192,7 +192,8 @@ func (s *Sandbox) StartBackend(ctx context.Context, name string) (*Backend, erro
 	id := "backend-" + name
 	p, err := s.network.AddPort(neutron.Port{
 		Name: name, NetworkID: st.NetworkID, ProjectID: st.Tenant.ProjectID, DeviceID: id, DeviceOwner: "compute:nova",
-		FixedIPs: []neutron.FixedIP{{SubnetID: st.SubnetID, IPAddress: address.String()}},
+		SecurityGroups: []string{s.backendGroup},
+		FixedIPs:       []neutron.FixedIP{{SubnetID: st.SubnetID, IPAddress: address.String()}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start backend %s: %w", name, err)

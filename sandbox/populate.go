@@ -65,11 +65,21 @@ func (s *Sandbox) populate() error {
 	if err := s.networks(); err != nil {
 		return err
 	}
-	st.groupID = s.network.AddGroup("lb-mgmt-sec-grp", st.Service.ProjectID).ID
+	st.groupID = s.network.AddGroup("lb-mgmt-sec-grp", st.Service.ProjectID, opened("icmp", 0), opened("tcp", 22), opened("tcp", 9443)).ID
+	s.backendGroup = s.network.AddGroup("backends", st.Tenant.ProjectID, opened("icmp", 0), opened("tcp", 80), opened("udp", 80)).ID
 	st.FlavorID = s.compute.AddFlavor("m1.amphora", 1, 1024, 2).ID
 	st.imageOwner = st.Service.ProjectID
 	s.image.Add("amphora-x64-haproxy", st.imageOwner, st.imageTag)
 	return s.certificates()
+}
+
+// opened lets everybody with IPv4 in; port 0 means that there are none.
+func opened(protocol string, port int) neutron.Rule {
+	r := neutron.Rule{Ethertype: "IPv4", Protocol: &protocol}
+	if port != 0 {
+		r.PortRangeMin, r.PortRangeMax = &port, &port
+	}
+	return r
 }
 
 func (s *Sandbox) login(user, project string, roles ...string) Login {

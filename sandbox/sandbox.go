@@ -65,6 +65,8 @@ type Sandbox struct {
 	settings Settings
 	basis    Inventory // what is there without anybody's doing
 	backends backends
+
+	backendGroup string // the security group of backends
 }
 
 // Start makes a cloud. ctx bounds only the start.

@@ -54,7 +54,7 @@ func amphora(t *testing.T, s *sandbox.Sandbox, name string) (nova *compute.Nova,
 		t.Fatal(err)
 	}
 	server, err := nova.CreateServer(t.Context(), compute.ServerSpec{
-		Name: name, ImageID: image.ID, FlavorID: st.FlavorID, Networks: []string{st.ManagementNetworkID},
+		Name: name, ImageID: image.ID, FlavorID: st.FlavorID, Networks: []string{st.ManagementNetworkID}, SecurityGroups: []string{"lb-mgmt-sec-grp"},
 		Files: map[string][]byte{"/etc/octavia/amphora-agent.conf": []byte("[DEFAULT]\n")},
 	})
 	if err != nil {

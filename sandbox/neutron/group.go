@@ -2,7 +2,10 @@ package neutron
 
 import (
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ottavino/ottavino/sandbox/rest"
@@ -18,6 +21,9 @@ func (n *Neutron) groupResource() *rest.Resource[SecurityGroup] {
 		Create: func(r *rest.Request, v *SecurityGroup) error {
 			if err := n.admit(r, "security_group", &v.TenantID, &v.ProjectID); err != nil {
 				return err
+			}
+			if v.Name == DefaultGroup {
+				return rest.Conflict("SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
 			}
 			n.defaultRules(v)
 			return nil
@@ -36,6 +42,42 @@ func (n *Neutron) defaultRules(v *SecurityGroup) {
 		rule := Rule{ID: rest.NewID(), SecurityGroupID: v.ID, TenantID: v.TenantID, ProjectID: v.ProjectID, Direction: "egress", Ethertype: family}
 		n.rules.Put(rule.ID, rule)
 		v.Rules = append(v.Rules, rule)
+	}
+}
+
+// DefaultGroup is the name of the group that a project's ports are in unless they are told another.
+const DefaultGroup = "default"
+
+// defaultGroup is a project's, made when it is needed first: its ports reach everybody, and each other.
+func (n *Neutron) defaultGroup(projectID string) string {
+	for _, g := range n.groups.Where(func(g SecurityGroup) bool { return g.ProjectID == projectID && g.Name == DefaultGroup }) {
+		return g.ID
+	}
+	v := SecurityGroup{
+		ID: rest.NewID(), Name: DefaultGroup, Description: "Default security group", TenantID: projectID, ProjectID: projectID,
+		Stateful: true, Tags: []string{},
+	}
+	n.defaultRules(&v)
+	for _, family := range []string{"IPv4", "IPv6"} {
+		rule := Rule{
+			ID: rest.NewID(), SecurityGroupID: v.ID, TenantID: projectID, ProjectID: projectID, Direction: "ingress", Ethertype: family,
+			RemoteGroupID: &v.ID,
+		}
+		n.rules.Put(rule.ID, rule)
+		v.Rules = append(v.Rules, rule)
+	}
+	n.groups.Put(v.ID, v)
+	return v.ID
+}
+
+// joinDefault puts a port that names no groups into its project's, unless it is the network's own.
+func (n *Neutron) joinDefault(v *Port) {
+	if v.SecurityGroups != nil {
+		return
+	}
+	v.SecurityGroups = []string{}
+	if v.PortSecurity && !strings.HasPrefix(v.DeviceOwner, "network:") {
+		v.SecurityGroups = append(v.SecurityGroups, n.defaultGroup(v.ProjectID))
 	}
 }
 
@@ -70,6 +112,9 @@ func (n *Neutron) addRule(v *Rule) error {
 	if v.Direction != "ingress" && v.Direction != "egress" {
 		return rest.BadRequest("Invalid input for direction. Reason: '%s' is not in ['ingress', 'egress'].", v.Direction)
 	}
+	if err := v.check(); err != nil {
+		return err
+	}
 	for _, r := range group.Rules {
 		if r.same(*v) {
 			return rest.Conflict("SecurityGroupRuleExists", "Security group rule already exists. Rule id is %s.", r.ID)
@@ -82,6 +127,54 @@ func (n *Neutron) addRule(v *Rule) error {
 	group.Rules = append(slices.Clone(group.Rules), *v)
 	n.groups.Put(group.ID, group)
 	return nil
+}
+
+// check refuses what cannot be enforced. An address is a prefix of itself.
+func (r *Rule) check() error {
+	if _, ok := r.ProtocolNumber(); !ok {
+		return rest.BadRequest("Security group rule protocol %s not supported. Only protocol values %s and integer representations [0 to 255] are supported.",
+			value(r.Protocol), strings.Join(slices.Sorted(maps.Keys(protocols)), ", "))
+	}
+	if r.RemoteIPPrefix == nil {
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(*r.RemoteIPPrefix)
+	if addr, single := netip.ParseAddr(*r.RemoteIPPrefix); single == nil {
+		prefix, err = addr.Prefix(addr.BitLen())
+	}
+	if err != nil {
+		return rest.BadRequest("Invalid input for remote_ip_prefix. Reason: '%s' is not a valid IP subnet.", *r.RemoteIPPrefix)
+	}
+	if prefix.Addr().Is6() != (r.Ethertype == "IPv6") {
+		return rest.BadRequest("Conflicting value ethertype %s for CIDR %s", r.Ethertype, *r.RemoteIPPrefix)
+	}
+	text := prefix.String()
+	r.RemoteIPPrefix = &text
+	return nil
+}
+
+// protocols are Neutron's names.
+var protocols = map[string]int{
+	"ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "hopopt": 0, "icmp": 1, "icmpv6": 58, "igmp": 2, "ip": 0, "ipip": 4, "ipv6-encap": 41,
+	"ipv6-frag": 44, "ipv6-icmp": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "ipv6-route": 43, "ospf": 89, "pgm": 113, "rsvp": 46,
+	"sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112,
+}
+
+// ProtocolNumber is the rule's; -1 means any. "icmp" of IPv6 is ICMPv6.
+func (r Rule) ProtocolNumber() (n int, ok bool) {
+	name := strings.ToLower(value(r.Protocol))
+	if name == "" || name == "any" {
+		return -1, true
+	}
+	if n, ok = protocols[name]; !ok {
+		var err error
+		n, err = strconv.Atoi(name)
+		ok = err == nil && n >= 0 && n <= 255
+	}
+	if n == protocols["icmp"] && r.Ethertype == "IPv6" {
+		n = protocols["icmpv6"]
+	}
+	return n, ok
 }
 
 func (n *Neutron) dropRule(v Rule) {

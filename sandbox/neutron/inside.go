@@ -1,6 +1,9 @@
 package neutron
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/ottavino/ottavino/sandbox/rest"
 )
 
@@ -32,14 +35,73 @@ func (n *Neutron) AddNetwork(name, projectID string, shared bool, cidr, gateway,
 	return v, s, nil
 }
 
-// AddGroup makes a security group with Neutron's default rules.
-func (n *Neutron) AddGroup(name, projectID string) SecurityGroup {
+// AddGroup makes a security group with Neutron's default rules, and these for what comes in.
+func (n *Neutron) AddGroup(name, projectID string, ingress ...Rule) SecurityGroup {
 	n.Lock.Lock()
 	defer n.Lock.Unlock()
 	v := SecurityGroup{ID: rest.NewID(), Name: name, TenantID: projectID, ProjectID: projectID, Stateful: true, Tags: []string{}}
 	n.defaultRules(&v)
+	for _, r := range ingress {
+		r.ID, r.SecurityGroupID, r.TenantID, r.ProjectID, r.Direction = rest.NewID(), v.ID, projectID, projectID, "ingress"
+		n.rules.Put(r.ID, r)
+		v.Rules = append(v.Rules, r)
+	}
 	n.groups.Put(v.ID, v)
 	return v
+}
+
+// Secured is a port with the rules of all its groups.
+type Secured struct {
+	Port
+	Rules []Rule
+	// Groups are the addresses of the ports of each group that a rule names as the other side.
+	Groups map[string][]AddressPair
+}
+
+// Secured returns these ports. Of one that is gone there is but the id: nothing may pass.
+func (n *Neutron) Secured(portIDs []string) []Secured {
+	n.Lock.Lock()
+	defer n.Lock.Unlock()
+	var out []Secured
+	addresses := map[string][]AddressPair{}
+	for _, id := range portIDs {
+		p, ok := n.ports.Get(id)
+		if !ok {
+			p = Port{ID: id, PortSecurity: true, VNICType: "normal"}
+		}
+		s := Secured{Port: p, Groups: addresses}
+		for _, id := range p.SecurityGroups {
+			g, _ := n.groups.Get(id)
+			s.Rules = append(s.Rules, g.Rules...)
+		}
+		for _, r := range s.Rules {
+			if id := value(r.RemoteGroupID); id != "" && addresses[id] == nil {
+				addresses[id] = n.addressesIn(id)
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (n *Neutron) addressesIn(groupID string) []AddressPair {
+	out := []AddressPair{}
+	for _, p := range n.ports.Where(func(p Port) bool { return slices.Contains(p.SecurityGroups, groupID) }) {
+		out = append(out, p.Addresses()...)
+	}
+	return out
+}
+
+// Addresses are all that a port may speak from.
+func (p Port) Addresses() []AddressPair {
+	var out []AddressPair
+	for _, ip := range p.FixedIPs {
+		out = append(out, AddressPair{ip.IPAddress, p.MACAddress})
+	}
+	for _, pair := range p.AddressPairs {
+		out = append(out, AddressPair{pair.IPAddress, cmp.Or(pair.MACAddress, p.MACAddress)})
+	}
+	return out
 }
 
 // AddPort makes a port as it is given, completed as the API would, if the project's quota has room for it.
@@ -51,9 +113,6 @@ func (n *Neutron) AddPort(v Port) (Port, error) {
 	}
 	v.ID, v.TenantID, v.Status = rest.NewID(), v.ProjectID, "DOWN"
 	v.AdminStateUp, v.VNICType, v.PortSecurity = true, "normal", true
-	if v.SecurityGroups == nil {
-		v.SecurityGroups = []string{}
-	}
 	v.AddressPairs, v.Tags = []AddressPair{}, []string{}
 	if err := n.completePort(&v); err != nil {
 		return v, err
@@ -93,9 +152,12 @@ func (n *Neutron) Unbind(portID, deviceID string) {
 // RemovePort deletes a port; absent is no error.
 func (n *Neutron) RemovePort(portID string) {
 	n.Lock.Lock()
-	defer n.Lock.Unlock()
 	n.letGo(portID)
 	n.ports.Delete(portID)
+	n.Lock.Unlock()
+	if n.Changed != nil {
+		n.Changed()
+	}
 }
 
 // Port returns a port by id.

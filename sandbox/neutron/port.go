@@ -17,7 +17,7 @@ func (n *Neutron) portResource() *rest.Resource[Port] {
 		Default: func(*rest.Request) Port {
 			return Port{
 				AdminStateUp: true, Status: "DOWN", VNICType: "normal", PortSecurity: true,
-				FixedIPs: nil, SecurityGroups: []string{}, AddressPairs: []AddressPair{}, Tags: []string{},
+				FixedIPs: nil, SecurityGroups: nil, AddressPairs: []AddressPair{}, Tags: []string{},
 			}
 		},
 		Create: func(r *rest.Request, v *Port) error {
@@ -46,6 +46,7 @@ func (n *Neutron) completePort(v *Port) error {
 	if !ok {
 		return missing("NetworkNotFound", "Network")(v.NetworkID)
 	}
+	n.joinDefault(v)
 	if err := n.checkReferences(*v); err != nil {
 		return err
 	}

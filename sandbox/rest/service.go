@@ -56,6 +56,8 @@ type Service struct {
 	Fail func(e *Error) any
 	// Auth checks tokens; nil leaves that to the handlers (Keystone).
 	Auth Authenticator
+	// Changed is called after every call but a GET that succeeded, before it is answered and without the lock. It may be nil.
+	Changed func()
 
 	Lock sync.Mutex
 	mux  http.ServeMux
@@ -85,6 +87,9 @@ func (s *Service) route(pattern string, h Handler, authenticated bool) {
 			err = &Error{Status: http.StatusUnauthorized, Message: "The request you have made requires authentication."}
 		} else {
 			status, body, err = s.locked(h, r)
+			if err == nil && s.Changed != nil && hr.Method != http.MethodGet {
+				s.Changed()
+			}
 		}
 		s.answer(w, status, body, err)
 	})
