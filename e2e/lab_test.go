@@ -408,6 +408,18 @@ type traffic struct {
 	by            map[string]int
 }
 
+func (t *traffic) add(who string, err error) {
+	t.total++
+	if err == nil {
+		t.by[who]++
+		return
+	}
+	t.failed++
+	if t.first == nil {
+		t.first = err
+	}
+}
+
 // keepAsking sends requests one after the other until stop is called.
 func (s *site) keepAsking() (stop func() traffic) {
 	ended, result := make(chan struct{}), make(chan traffic)
@@ -416,20 +428,14 @@ func (s *site) keepAsking() (stop func() traffic) {
 		for {
 			select {
 			case <-ended:
+				for range s.backends { // one round more, so that who came last is in it
+					got.add(s.ask())
+				}
 				result <- got
 				return
 			default:
+				got.add(s.ask())
 			}
-			who, err := s.ask()
-			got.total++
-			if err != nil {
-				got.failed++
-				if got.first == nil {
-					got.first = err
-				}
-				continue
-			}
-			got.by[who]++
 		}
 	}()
 	return func() traffic { close(ended); return <-result }
