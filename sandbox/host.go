@@ -20,16 +20,20 @@ type host struct {
 	dir, agent string
 	network    *neutron.Neutron
 	log        *slog.Logger
+	firewall   *instance.Firewall // nil where the kernel cannot
+
+	securing sync.Mutex // taken before mu; one at a time, so that what was read last is in effect last
 
 	mu       sync.Mutex
 	machines map[string]*instance.Instance // server id →; crashed ones too, until their servers are deleted
 	bridges  map[string]string             // network id → bridge
+	plugged  map[string]string             // port id → server id
 }
 
 func newHost(dir, agent string, network *neutron.Neutron, log *slog.Logger) *host {
 	return &host{
 		dir: dir, agent: agent, network: network, log: log,
-		machines: map[string]*instance.Instance{}, bridges: map[string]string{},
+		machines: map[string]*instance.Instance{}, bridges: map[string]string{}, plugged: map[string]string{},
 	}
 }
 
@@ -118,9 +122,16 @@ func (h *host) Boot(ctx context.Context, m nova.Machine) error {
 }
 
 func (h *host) run(ctx context.Context, s instance.Spec) error {
+	var ports []string
+	for _, nic := range s.NICs {
+		ports = append(ports, nic.PortID)
+	}
+	if err := h.plugging(s.ID, ports...); err != nil {
+		return err
+	}
 	i, err := instance.Boot(ctx, h.dir, s)
 	if err != nil {
-		return err
+		return errors.Join(err, h.unplugged(func(_, server string) bool { return server == s.ID }))
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -180,16 +191,22 @@ func (h *host) Plug(serverID string, p neutron.Port) error {
 	if err != nil {
 		return err
 	}
-	return i.Plug(nic)
+	if err := h.plugging(serverID, p.ID); err != nil {
+		return err
+	}
+	if err := i.Plug(nic); err != nil {
+		return errors.Join(err, h.unplugged(func(port, _ string) bool { return port == p.ID }))
+	}
+	return nil
 }
 
 // Unplug implements nova.Host.
 func (h *host) Unplug(serverID, portID string) error {
-	i, err := h.find(serverID)
-	if err != nil {
-		return nil
+	var err error
+	if i, ok := h.machine(serverID); ok && i.Running() {
+		err = i.Unplug(portID)
 	}
-	return i.Unplug(portID)
+	return errors.Join(err, h.unplugged(func(port, _ string) bool { return port == portID }))
 }
 
 // Kill implements nova.Host.
@@ -207,7 +224,7 @@ func (h *host) remove(serverID string) error {
 	if i == nil {
 		return nil
 	}
-	return i.Remove()
+	return errors.Join(i.Remove(), h.unplugged(func(_, server string) bool { return server == serverID }))
 }
 
 func (h *host) close() error {
@@ -220,6 +237,9 @@ func (h *host) close() error {
 	}
 	for _, name := range h.bridges {
 		errs = append(errs, instance.RemoveBridge(name))
+	}
+	if h.firewall != nil {
+		errs = append(errs, h.firewall.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ottavino/ottavino/sandbox/barbican"
 	"github.com/ottavino/ottavino/sandbox/glance"
+	"github.com/ottavino/ottavino/sandbox/instance"
 	"github.com/ottavino/ottavino/sandbox/keystone"
 	"github.com/ottavino/ottavino/sandbox/neutron"
 	"github.com/ottavino/ottavino/sandbox/nova"
@@ -107,7 +108,7 @@ func (s *Sandbox) start(ctx context.Context) error {
 		}
 		s.cfg.Listener = l
 	}
-	if err := s.services(); err != nil {
+	if err := s.services(ctx); err != nil {
 		return err
 	}
 	if err := s.populate(); err != nil {
@@ -120,7 +121,7 @@ func (s *Sandbox) start(ctx context.Context) error {
 }
 
 // services makes the services and tells them about each other.
-func (s *Sandbox) services() error {
+func (s *Sandbox) services(ctx context.Context) error {
 	k, err := keystone.New(s.hub, keystone.Config{})
 	if err != nil {
 		return err
@@ -131,7 +132,10 @@ func (s *Sandbox) services() error {
 	var machines nova.Host
 	if s.cfg.Agent != "" {
 		s.host = newHost(s.cfg.Dir, s.cfg.Agent, s.network, s.cfg.Log)
-		machines = s.host
+		machines, s.network.Changed = s.host, s.host.changed
+		if s.host.firewall, err = instance.NewFirewall(ctx); err != nil {
+			s.cfg.Log.WarnContext(ctx, "sandbox: security groups are not enforced", "error", err)
+		}
 	}
 	s.compute = nova.New(s.hub, k, s.image, s.network, machines, nova.Config{
 		BuildDelay: s.cfg.BuildDelay, DeleteDelay: s.cfg.DeleteDelay, Quota: s.cfg.ServerQuota, Log: s.cfg.Log,

@@ -19,7 +19,7 @@ import (
 	"github.com/ottavino/ottavino/sandbox/world"
 )
 
-// TestMain lets the test binary stand for an amphora agent, too: one that only listens.
+// TestMain lets the test binary stand for an amphora agent, too: one that only listens; and for a client in an instance.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "--config-file" {
 		l, err := net.Listen("tcp", agentPort)
@@ -28,6 +28,13 @@ func TestMain(m *testing.M) {
 		}
 		fmt.Println("listening")
 		panic(http.Serve(l, nil))
+	}
+	if len(os.Args) == 5 && os.Args[1] == "reach" {
+		if err := reach(os.Args[2], os.Args[3], os.Args[4]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	world.Main(m, world.After(func() error { return goleak.Find() }))
 }

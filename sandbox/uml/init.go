@@ -79,7 +79,7 @@ func run(path string) error {
 
 // wanted are the modules that programs inside cannot load: they find no modprobe. Those that are not there are parts of the kernel.
 var wanted = []string{
-	"ip_vs", "ip_vs_wrr", "ip_vs_lc", "ip_vs_sh", "veth", "bridge", "overlay", "xfrm_user", "nf_tables", "nft_masq", "nft_ct", "sctp", "hmac", "md5", "sha1_generic", "crc32c_generic",
+	"ip_vs", "ip_vs_wrr", "ip_vs_lc", "ip_vs_sh", "veth", "bridge", "overlay", "xfrm_user", "nf_tables", "nft_masq", "nft_ct", "nf_conntrack_bridge", "sctp", "hmac", "md5", "sha1_generic", "crc32c_generic",
 	"iptable_nat", "iptable_raw", "ip6table_nat", "ip6table_raw", "xt_MASQUERADE", "xt_CT", "xt_tcpudp", "xt_sctp",
 }
 
