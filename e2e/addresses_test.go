@@ -70,6 +70,14 @@ func (x *rows) subnet(cidr string, version int, ours string) string {
 	if err != nil {
 		x.t.Fatal(err)
 	}
+	_, length, _ := strings.Cut(cidr, "/")
+	x.address(ours + "/" + length)
+	return s.ID
+}
+
+// address gives this world one more address on the tenants' network.
+func (x *rows) address(prefix string) {
+	x.t.Helper()
 	var links []struct {
 		Name string `json:"ifname"`
 	}
@@ -80,15 +88,13 @@ func (x *rows) subnet(cidr string, version int, ours string) string {
 	if err != nil || len(links) != 1 {
 		x.t.Fatal(string(out), err)
 	}
-	_, length, _ := strings.Cut(cidr, "/")
-	args := []string{"addr", "add", ours + "/" + length, "dev", links[0].Name}
-	if version == 6 {
+	args := []string{"addr", "add", prefix, "dev", links[0].Name}
+	if strings.Contains(prefix, ":") {
 		args = append(args, "nodad")
 	}
 	if out, err := exec.CommandContext(x.t.Context(), "ip", args...).CombinedOutput(); err != nil {
 		x.t.Fatal(string(out), err)
 	}
-	return s.ID
 }
 
 // serveAt is a teller at an address.

@@ -104,6 +104,7 @@ func (s *site) datagrams(listener string) {
 		s.t.Fatal(err)
 	}
 	within(s.t, 30*time.Second, "the member answers", func() bool { return s.askUDP() == "backend-1\n" })
+	s.forNobody(listener)
 	within(s.t, 30*time.Second, "the listener is ONLINE, its member too, and both ways are counted", func() bool {
 		s.askUDP()
 		got, err := listeners.Get(ctx, s.tenant, listener).Extract()
@@ -130,6 +131,27 @@ func (s *site) datagrams(listener string) {
 	})
 	if got := s.askUDP(); got != "" {
 		s.t.Errorf("after the listener is gone: got %q", got)
+	}
+}
+
+// forNobody lets only others reach the listener for a while.
+func (s *site) forNobody(listener string) {
+	s.t.Helper()
+	allow := func(cidrs ...string) {
+		if _, err := listeners.Update(s.t.Context(), s.tenant, listener, listeners.UpdateOpts{AllowedCIDRs: &cidrs}).Extract(); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := s.awaitActive(s.t.Context(), s.actor); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	allow("192.0.2.0/24")
+	if got := s.askUDP(); got != "" {
+		s.t.Errorf("from outside of allowed_cidrs: got %q, want no answer", got)
+	}
+	allow(outside + "/32")
+	if got := s.askUDP(); got != "backend-1\n" {
+		s.t.Errorf("from allowed_cidrs: got %q, want the member's answer", got)
 	}
 }
 
