@@ -52,11 +52,14 @@ func count(calls []string, call string) (n int) {
 	return n
 }
 
-func refuseDetails(_ int, op string) (error, bool) {
-	if op == "details" {
-		return agentError(http.StatusInternalServerError, false), false
+// noDetails is a plan in which asking for details fails so.
+func noDetails(err error) func(int, string) (error, bool) {
+	return func(_ int, op string) (error, bool) {
+		if op == "details" {
+			return err, false
+		}
+		return nil, false
 	}
-	return nil, false
 }
 
 // What is left for sessions of this memory, beside two listeners with 50000 connections each, is that many blocks.
@@ -79,15 +82,10 @@ func TestSessionCacheOfAmphora(t *testing.T) {
 	if calls := r.agent.made(); count(calls, "details") != count(calls, "info") || count(calls, "details") == 0 {
 		t.Errorf("got calls %v, want details once in a pass", calls)
 	}
-	r.agent.plan(refuseDetails)
+	r.agent.plan(noDetails(agentError(http.StatusInternalServerError, false)))
 	r.member(id, "10.10.0.252")
 	r.active(id)
-	r.agent.plan(func(_ int, op string) (error, bool) {
-		if op == "details" {
-			return agentError(0, true), false
-		}
-		return nil, false
-	})
+	r.agent.plan(noDetails(agentError(0, true)))
 	r.member(id, "10.10.0.253")
 	r.active(id)
 	if cfg := r.config(id); cache(cfg) != blocks || !strings.Contains(cfg, "10.10.0.253:80") {
@@ -102,13 +100,13 @@ func (r *rig) replace(id string, never bool) []string {
 	r.t.Helper()
 	old := r.tree(id).Amphorae[0]
 	var got []string
-	plugged := false
+	plugged, refused := false, noDetails(agentError(http.StatusInternalServerError, false))
 	r.agent.plan(func(_ int, op string) (error, bool) {
 		plugged = plugged || op == "plug VIP"
 		if plugged && !never {
 			return nil, false
 		}
-		return refuseDetails(0, op)
+		return refused(0, op)
 	})
 	r.agent.refuses(func(cfg string) error { got = append(got, cache(cfg)); return nil })
 	r.alter(id, func(ctx context.Context, tx *db.Tx) error {
