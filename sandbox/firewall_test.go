@@ -28,7 +28,7 @@ func reach(network, from, to string) error {
 		if err != nil {
 			return err
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		if err := conn.SetReadDeadline(time.Now().Add(answerTime)); err != nil {
 			return err
 		}

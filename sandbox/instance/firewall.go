@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -77,7 +76,11 @@ func NewFirewall(ctx context.Context) (*Firewall, error) {
 		return f, nil
 	}
 	f.replies = marked
-	if older := errors.Join(callTables(ctx), load(ctx, fmt.Sprintf(markReplies+bridgeTable, f.table, marked))); older != nil {
+	older := callTables(ctx)
+	if older == nil {
+		older = load(ctx, fmt.Sprintf(markReplies+bridgeTable, f.table, marked))
+	}
+	if older != nil {
 		return nil, fmt.Errorf("no firewall on bridges: with nf_conntrack_bridge: %w; with br_netfilter: %w", err, older)
 	}
 	return f, nil
