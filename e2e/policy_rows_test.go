@@ -89,8 +89,9 @@ func (x *rows) policyRows() []trafficRow {
 			rule("PATH", "EQUAL_TO", "/a", nil), rule("HOST_NAME", "EQUAL_TO", "h", nil)),
 		x.policyRow("a disabled rule does not count", paths("/a"), paths("/b"), rule("PATH", "EQUAL_TO", "/a", nil),
 			rule("HOST_NAME", "EQUAL_TO", "never", attrs{"admin_state_up": false})),
-		x.policyRow("quotes, ampersands and backslashes mean themselves", []request{{header: map[string]string{"X-Odd": `a&<c>'d'\e#f`}}},
-			[]request{{header: map[string]string{"X-Odd": "a &amp; b"}}, {}}, rule("HEADER", "EQUAL_TO", `a&<c>'d'\e#f`, attrs{"key": "X-Odd"})),
+		x.policyRow("quotes, ampersands and backslashes mean themselves", []request{{header: map[string]string{"X'odd#": `a&<c>'d'\e#f`}}},
+			[]request{{header: map[string]string{"X'odd#": "a &amp; b"}}, {header: map[string]string{"X": `a&<c>'d'\e#f`}}, {}},
+			rule("HEADER", "EQUAL_TO", `a&<c>'d'\e#f`, attrs{"key": "X'odd#"})),
 		{"policy is disabled", x.to(attrs{"l7policies": []attrs{{"action": "REJECT", "admin_state_up": false, "rules": []attrs{rule("PATH", "EQUAL_TO", "/", nil)}}}}), answeredBy("member")},
 		{"policy without rules", x.to(attrs{"l7policies": []attrs{{"action": "REJECT"}}}), answeredBy("member")},
 	}, x.actionRows()...)

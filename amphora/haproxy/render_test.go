@@ -306,6 +306,23 @@ func TestAnyTextIsOnlyAText(t *testing.T) {
 	}
 }
 
+// TestNamesOfHeaders: all that a header's or cookie's name may hold (RFC 9110, 5.6.2).
+func TestNamesOfHeaders(t *testing.T) {
+	const name = "X!#$%&'*+-.^_`|~9"
+	for _, kind := range []string{"HEADER", "COOKIE"} {
+		lb := site()
+		lb.Listeners[0].Policies = reject(kind, name, "x")
+		lb.Pools[0].Persistence = &amphora.Persistence{Type: "APP_COOKIE", CookieName: name}
+		cfg, _, err := haproxy.Render(lb, version26)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := check(t, cfg); err != nil {
+			t.Errorf("%s: %v\n%s", kind, err, out)
+		}
+	}
+}
+
 func TestADisabledPolicyIsNotLookedAt(t *testing.T) {
 	lb := site()
 	lb.Listeners[0].Policies = reject("HEADER", "", "x")

@@ -44,10 +44,14 @@ func pattern(s string) (string, error) {
 // amphora's environment, and %20 has to stay %20.
 func logFormatWord(s string) (string, error) { return word(strings.ReplaceAll(s, "%", "%%")) }
 
-// argument is text between the parentheses of a sample fetch, where nothing can be escaped.
+// argument is text between the parentheses of a sample fetch, where few characters can be escaped. Those of names of headers and
+// cookies can, in quotes that haproxy's first look leaves for the second.
 func argument(s string) (string, error) {
-	if s == "" || strings.ContainsFunc(s, control) || strings.ContainsAny(s, " \"'\\#(),") {
+	if s == "" || strings.ContainsFunc(s, control) || strings.ContainsAny(s, " \"\\(),") {
 		return "", errors.New("cannot be used as the argument of a haproxy expression")
 	}
-	return s, nil
+	if !strings.ContainsAny(s, "#'") {
+		return s, nil
+	}
+	return `\"` + strings.NewReplacer("#", `\#`, "'", `\'`).Replace(s) + `\"`, nil
 }
