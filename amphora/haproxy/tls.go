@@ -150,9 +150,14 @@ func (o *options) file(option string, r *renderer, name string) {
 // cipherCharacters are what a list of ciphers is made of.
 const cipherCharacters = "-+!:@=_."
 
-// session writes ciphers and versions. A list that holds anything else than names of ciphers is
-// replaced, as upstream does.
+// session writes ciphers and versions.
 func (o *options) session(r *renderer, ciphers, def string, versions []string) {
+	o.ciphers(r, ciphers, def, len(versions) == 1 && versions[0] == "TLSv1.3")
+	o.versions(versions)
+}
+
+// ciphers writes a list of ciphers. One that holds anything else than names of ciphers is replaced, as upstream does.
+func (o *options) ciphers(r *renderer, ciphers, def string, only13 bool) {
 	if strings.ContainsFunc(ciphers, func(c rune) bool { return !plain(c) && !strings.ContainsRune(cipherCharacters, c) }) {
 		ciphers = def
 	}
@@ -161,12 +166,15 @@ func (o *options) session(r *renderer, ciphers, def string, versions []string) {
 		suites = nil
 	}
 	// Without a cipher of older versions OpenSSL takes no list; where those are not spoken it needs none.
-	if ciphers != "" && (len(suites) == 0 || others || len(versions) != 1 || versions[0] != "TLSv1.3") {
+	if ciphers != "" && (len(suites) == 0 || others || !only13) {
 		o.add("ciphers", ciphers)
 	}
 	if len(suites) > 0 && !slices.Equal(slices.Sorted(slices.Values(suites)), usualSuites) {
 		o.add("ciphersuites", strings.Join(suites, ":"))
 	}
+}
+
+func (o *options) versions(versions []string) {
 	if len(versions) == 0 {
 		return
 	}
