@@ -141,23 +141,44 @@ func (h *haproxy) check(ctx context.Context, file, id string, cfg []byte) (outpu
 }
 
 // pid is the master's; 0 when it does not run. The file is not enough: on a full disk it is empty, and for a moment when
-// haproxy reloads.
+// haproxy reloads. A second haproxy beside one that is overlooked would serve half of the clients, with another configuration.
 func (h *haproxy) pid(id string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if pid := h.masters[id]; isHAProxy(pid) {
 		return pid
 	}
-	text, err := os.ReadFile(h.pidFile(id))
-	if err != nil {
-		return 0
+	pid := 0
+	if text, err := os.ReadFile(h.pidFile(id)); err == nil {
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0 when it is none
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || !isHAProxy(pid) {
-		return 0
+	if !isHAProxy(pid) {
+		pid = masterWith(h.pidFile(id))
 	}
-	h.masters[id] = pid
+	if pid != 0 {
+		h.masters[id] = pid
+	}
 	return pid
+}
+
+// masterWith is the haproxy that was told to use a pid file; 0 = there is none. Its workers, which have the same command line, are in
+// its session.
+func masterWith(pidFile string) int {
+	const session = 6 - 3 // of statOf
+	option := []byte("\x00-p\x00" + pidFile + "\x00")
+	found, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is good
+	for _, path := range found {
+		line, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(line, option) {
+			continue
+		}
+		number := filepath.Base(filepath.Dir(path))
+		words, err := statOf(filepath.Join(filepath.Dir(path), "stat"))
+		if pid, _ := strconv.Atoi(number); err == nil && words[session] == number && isHAProxy(pid) {
+			return pid
+		}
+	}
+	return 0
 }
 
 // isHAProxy says that a process is there, and no other that got its number.
