@@ -60,6 +60,74 @@ func TestAdditionalVIPs(t *testing.T) {
 	x.end()
 }
 
+// TestMembersInAnotherSubnet of the VIP's network are spoken to from an address of their subnet, on the port that carries the VIP,
+// which goes on answering meanwhile and after a reboot.
+func TestMembersInAnotherSubnet(t *testing.T) {
+	l := newLab(t, labOptions{instances: true})
+	l.serve()
+	x := &rows{tlsLab: &tlsLab{lab: l, owner: l.owner(l.sandbox.Settings().Tenant), actor: l.actor("rows")}}
+	beside := x.subnet("10.10.30.0/24", 4, "10.10.30.1")
+	member, err := net.Listen("tcp", "10.10.30.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := serveOn(t, member, func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(heard{Member: "beside", Remote: r.RemoteAddr})
+	})
+	routes := x.stack([]trafficRow{{"web", attrs{"protocol": "HTTP", "default_pool": x.poolOf("HTTP", nil, memberAt(teller(t, "member", nil)))}, nil}})
+	web := routes["web"]
+	web.t = t
+	answeredBy("member")(web)
+	pool := x.pools(t)[0]
+	body := attrs{"member": attrs{"address": "10.10.30.1", "protocol_port": port, "subnet_id": beside}}
+	if _, err := x.tenant.Post(t.Context(), x.tenant.ServiceURL("lbaas", "pools", pool, "members"), body, nil, &gophercloud.RequestOpts{OkCodes: []int{http.StatusCreated}}); err != nil {
+		t.Fatal(err)
+	}
+	x.settle()
+	both := func(when string) {
+		t.Helper()
+		within(t, 60*time.Second, "both members answer "+when, func() bool {
+			seen := map[string]bool{}
+			for range 4 {
+				got, err := web.try(request{})
+				if err != nil {
+					return false
+				}
+				seen[got.Member] = true
+				if got.Member == "beside" && !strings.HasPrefix(got.Remote, "10.10.30.") {
+					t.Errorf("%s: the member in the other subnet is spoken to from %s", when, got.Remote)
+				}
+			}
+			return seen["member"] && seen["beside"]
+		})
+	}
+	both("at first")
+	if err := l.sandbox.Reboot(t.Context(), l.sandbox.Servers("amphora-")[0]); err != nil {
+		t.Fatal(err)
+	}
+	both("after a reboot")
+	x.end()
+}
+
+// pools are the ids of the load balancer's.
+func (x *rows) pools(t *testing.T) (out []string) {
+	t.Helper()
+	var answer struct {
+		LB struct {
+			Pools []struct {
+				ID string `json:"id"`
+			} `json:"pools"`
+		} `json:"loadbalancer"`
+	}
+	if _, err := x.tenant.Get(t.Context(), x.tenant.ServiceURL("lbaas", "loadbalancers", x.actor.lb), &answer, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range answer.LB.Pools {
+		out = append(out, p.ID)
+	}
+	return out
+}
+
 // subnet makes a subnet of the tenants' network and gives this world an address in it.
 func (x *rows) subnet(cidr string, version int, ours string) string {
 	x.t.Helper()
