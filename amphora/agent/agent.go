@@ -155,7 +155,7 @@ func (a *Agent) RestoreNetworks(ctx context.Context) error {
 func (a *Agent) restore(ctx context.Context) error {
 	a.change.Lock()
 	defer a.change.Unlock()
-	err := a.restoreInterfaces(ctx)
+	err := errors.Join(a.restoreNamespace(ctx), a.restoreInterfaces(ctx))
 	ids, listErr := a.haproxy.ids()
 	err = errors.Join(err, listErr)
 	for _, id := range ids {

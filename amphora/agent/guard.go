@@ -114,7 +114,7 @@ func (g *guardian) revive(ctx context.Context, what string, start func(context.C
 }
 
 func (g *guardian) tidy(ctx context.Context, ids []string) {
-	if err := g.agent.restoreNamespace(ctx, ids); err != nil {
+	if err := g.agent.restoreNamespace(ctx); err != nil {
 		g.agent.log.ErrorContext(ctx, "the namespace is not restored", "error", err)
 	}
 	if err := g.agent.replug(ctx); err != nil {
@@ -126,25 +126,41 @@ func (g *guardian) tidy(ctx context.Context, ids []string) {
 	}
 }
 
-// restoreNamespace brings back a namespace that somebody deleted. While haproxy is in it, only its name is gone.
-func (a *Agent) restoreNamespace(ctx context.Context, ids []string) error {
+// restoreNamespace brings back a namespace that somebody deleted. While something of ours is in it, only its name is gone.
+func (a *Agent) restoreNamespace(ctx context.Context) error {
 	if _, err := os.Stat(namespaceFile); err == nil || !errors.Is(err, os.ErrNotExist) {
 		return nil
+	}
+	ids, err := a.haproxy.ids()
+	if err != nil {
+		return err
 	}
 	if len(ids) == 0 && len(plugged(a.config().BasePath)) == 0 {
 		return nil // there was none yet
 	}
 	a.log.ErrorContext(ctx, "the namespace is gone and is restored", "namespace", namespace)
-	for _, id := range ids {
-		if pid := a.haproxy.pid(id); pid != 0 {
-			out, err := exec.CommandContext(ctx, "ip", "netns", "attach", namespace, strconv.Itoa(pid)).CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("%w: %s", err, out)
-			}
-			break
+	if pid := a.inside(ids); pid != 0 {
+		out, err := exec.CommandContext(ctx, "ip", "netns", "attach", namespace, strconv.Itoa(pid)).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
 		}
 	}
 	return errors.Join(ensureNamespace(ctx), a.restoreInterfaces(ctx))
+}
+
+// inside is a process that is in the namespace; 0 = there is none.
+func (a *Agent) inside(ids []string) int {
+	for _, id := range ids {
+		if pid := a.haproxy.pid(id); pid != 0 {
+			return pid
+		}
+	}
+	for _, id := range a.lvs.ids() {
+		if pid := a.lvs.pid(id); pid != 0 {
+			return pid
+		}
+	}
+	return a.vrrp.pid()
 }
 
 // trimWords empties the file of haproxy's words when it has grown: servers that come and go are told there for ever.

@@ -80,6 +80,9 @@ func (a *Agent) routes() http.Handler {
 		serial := func(r *http.Request, body []byte) reply {
 			a.change.Lock()
 			defer a.change.Unlock()
+			if err := a.restoreNamespace(r.Context()); err != nil { // who needs it would make another
+				return refused(http.StatusInternalServerError, err.Error())
+			}
 			return h(r, body)
 		}
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.answer(w, r, serial) })
