@@ -38,13 +38,14 @@ type haproxy struct {
 	workers map[string]int               // pids of those that serve; 0 = to be looked up
 	wanted  map[string]bool              // load balancers that shall run
 	old     map[string][]*oldWorker      // the oldest first
+	silent  map[string]time.Time         // since when those that run do not answer, by load balancer
 	loaded  map[string]map[string][]byte // files as they were when haproxy loaded them, by load balancer and path
 }
 
 func newHAProxy(conf Config, s services, l *ledger, log *slog.Logger) *haproxy {
 	return &haproxy{
 		base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID, log: log, services: s, ledger: l,
-		old:     map[string][]*oldWorker{},
+		old: map[string][]*oldWorker{}, silent: map[string]time.Time{},
 		leaving: map[string]map[string]bool{}, masters: map[string]int{}, workers: map[string]int{}, wanted: map[string]bool{},
 		loaded: map[string]map[string][]byte{},
 	}

@@ -44,7 +44,7 @@ func (a *Agent) beat(ctx context.Context) error {
 
 // leave notes what was counted until now: after a reboot, those who counted it are gone.
 func (s *sender) leave(ctx context.Context) {
-	s.agent.measure()
+	s.agent.measure(ctx)
 	if err := s.agent.ledger.save(); err != nil {
 		s.agent.log.ErrorContext(ctx, "counters not noted", "error", err)
 	}
@@ -58,7 +58,7 @@ func (s *sender) tick(ctx context.Context) {
 	if s.agent.vrrp.has() && s.agent.vrrp.pid() == 0 {
 		return // an amphora that cannot take part in VRRP is as good as dead to the controllers
 	}
-	m := s.agent.measure()
+	m := s.agent.measure(ctx)
 	state := stateOf(m)
 	conf := s.agent.config()
 	s.takeBack(ctx)
@@ -124,7 +124,7 @@ func (s *sender) send(ctx context.Context, conf Config, m heartbeat.Message, due
 }
 
 // measure asks every running haproxy for its state, and has its counters noted.
-func (a *Agent) measure() heartbeat.Message {
+func (a *Agent) measure(ctx context.Context) heartbeat.Message {
 	m := heartbeat.Message{Listeners: map[string]heartbeat.Listener{}, Pools: map[string]heartbeat.Pool{}}
 	ids, err := a.haproxy.ids()
 	if err != nil {
@@ -132,6 +132,7 @@ func (a *Agent) measure() heartbeat.Message {
 	}
 	for _, id := range ids {
 		rows, err := a.haproxy.account(id)
+		a.haproxy.noteAnswer(ctx, id, err)
 		if err != nil {
 			continue
 		}

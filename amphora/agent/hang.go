@@ -1,0 +1,46 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+	"time"
+)
+
+// hangPatience is how long haproxy may take connections on its socket without an answer. It answers in milliseconds, under any load.
+const hangPatience = 30 * time.Second
+
+// noteAnswer ends a haproxy that runs and does nothing, so that it is started again: nobody else would notice, and its clients get
+// nothing. err is what asking it came to.
+func (h *haproxy) noteAnswer(ctx context.Context, id string, err error) {
+	if h.silentFor(id, err) < hangPatience {
+		return
+	}
+	master := h.pid(id)
+	if master == 0 {
+		return
+	}
+	h.log.ErrorContext(ctx, "haproxy does not answer and is killed", "load_balancer_id", id, "pid", master)
+	for _, pid := range append(children(master), master) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// silentFor is how long a haproxy has not answered; 0 = it has, or there is none to ask.
+func (h *haproxy) silentFor(id string, err error) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, syscall.EAGAIN) { // the latter: too many wait already
+		delete(h.silent, id)
+		return 0
+	}
+	if h.silent[id].IsZero() {
+		h.silent[id] = time.Now()
+	}
+	silent := time.Since(h.silent[id])
+	if silent >= hangPatience {
+		delete(h.silent, id) // its successor has as much time
+	}
+	return silent
+}
