@@ -22,6 +22,7 @@ type sender struct {
 	sent  time.Time
 	post  postbox
 	worry bool // about the disk, and said so
+	large bool // too much to tell, likewise
 }
 
 // beat sends heartbeats until ctx ends. Numbers go on from those of the agent before, which a clock is good for: controllers that
@@ -114,9 +115,13 @@ func stateOf(m heartbeat.Message) string {
 
 // send sends to one controller, in turn.
 func (s *sender) send(ctx context.Context, conf Config, m heartbeat.Message, due map[string]counters) error {
-	datagram, err := heartbeat.Encode(m, []byte(conf.HeartbeatKey))
+	datagram, left, err := heartbeat.EncodeToFit(m, []byte(conf.HeartbeatKey))
 	if err != nil {
 		return err
+	}
+	if large := len(left) > 0; large != s.large {
+		s.large = large
+		s.agent.log.WarnContext(ctx, "whether heartbeats can tell of all pools has changed", "left_out", left)
 	}
 	to := conf.Controllers[s.next%len(conf.Controllers)]
 	s.next++
