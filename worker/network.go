@@ -187,8 +187,15 @@ func (p *pass) ensureBasePort(ctx context.Context, a *db.Amphora, group string) 
 		if err := p.Compute.AttachPort(ctx, *a.ComputeID, port.ID); err != nil {
 			return err
 		}
-	} else if inService(*a) && (!p.calm || len(port.FixedIPs) > 1) {
-		return nil // with more addresses than one the port is plugged as members' are: this would take them away for a moment
+	} else if inService(*a) {
+		if !p.calm {
+			return nil
+		}
+		// With members in other subnets there the port is plugged as members' are: this would take addresses away for a moment.
+		networks, err := p.memberNetworks(ctx)
+		if err != nil || len(networks[port.NetworkID]) > 0 {
+			return err
+		}
 	}
 	return p.plugVIP(ctx, a, port)
 }

@@ -282,14 +282,15 @@ func (p *pass) dropMemberPorts(ctx context.Context, a *db.Amphora, wanted map[st
 	return nil
 }
 
-// dropSubnets takes back a port's addresses in other subnets. Neutron does not take those that it made without being asked (SLAAC).
+// dropSubnets takes back a port's addresses in other subnets. Neutron keeps those that it made without being asked (SLAAC), and is not
+// bothered about them again.
 func (p *pass) dropSubnets(ctx context.Context, a *db.Amphora, portID string, keep []network.Subnet) error {
 	port, ok := p.seen[portID]
 	if !ok {
 		return nil
 	}
 	fixed := slices.DeleteFunc(slices.Clone(port.FixedIPs), func(ip network.FixedIP) bool {
-		return !slices.ContainsFunc(keep, func(s network.Subnet) bool { return s.ID == ip.SubnetID })
+		return !slices.ContainsFunc(keep, func(s network.Subnet) bool { return s.ID == ip.SubnetID }) && !(p.calm && isSix(ip.Address))
 	})
 	if len(fixed) == len(port.FixedIPs) || len(fixed) == 0 {
 		return nil

@@ -121,6 +121,27 @@ func TestMembersInAnotherSubnetOfTheVIPsNetwork(t *testing.T) {
 	r.remove(id)
 }
 
+// TestAddressOfNobodysWish: a port that has an address that Neutron added by itself, as in subnets with SLAAC, is plugged as others are
+// when it is looked at, and Neutron is left alone.
+func TestAddressOfNobodysWish(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.DriftInterval = 20 * time.Millisecond })
+	subnet := r.make("subnet", map[string]any{"network_id": r.cloud.Settings().NetworkID, "cidr": "2001:db8:5::/64", "ip_version": 6})
+	id := r.balancer()
+	r.active(id)
+	port := r.basePort(id)
+	fixed := append(port.FixedIPs, network.FixedIP{SubnetID: subnet})
+	if _, err := r.neutron().UpdatePort(t.Context(), port.ID, network.PortChange{FixedIPs: &fixed}); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := r.agent.plugs()
+	r.until("it is looked at", func() bool { now, _ := r.agent.plugs(); return len(now) > len(before)+3 })
+	if got := r.basePort(id).FixedIPs; len(got) != 2 {
+		t.Errorf("the port has %v", got)
+	}
+	r.remove(id)
+}
+
 // TestSRIOV: with a flavor that asks for it, the VIP is on a port past the host's firewall, which is in the amphora then and lets
 // in what listeners allow; members are reached through such a port where they ask for that.
 func TestSRIOV(t *testing.T) {
