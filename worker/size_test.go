@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ottavino/ottavino/db"
+	"github.com/ottavino/ottavino/internal/certtest"
 )
 
 // sized is a rig with a load balancer and a TLS listener on amphorae of so much memory.
@@ -21,7 +21,7 @@ func sized(t *testing.T, memoryKiB int64) (r *rig, id string) {
 	if cfg := r.config(id); cfg == "" || strings.Contains(cfg, "tune.ssl.cachesize") {
 		t.Errorf("got %s\nwant a configuration without a session cache where nobody speaks TLS", cfg)
 	}
-	r.terminated(id, 443, []string{r.deposit(issue(t, "www", time.Hour*24*100, nil).bundle(t))})
+	r.terminated(id, 443, []string{r.deposit(certtest.Issue(t, nil, "www").Bundle())})
 	r.active(id)
 	return r, id
 }
