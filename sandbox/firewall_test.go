@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -283,7 +284,11 @@ func TestNothingIsLeftOfFilters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer http.DefaultClient.CloseIdleConnections()
+	closed := sync.OnceValue(s.Close)
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		_ = closed() // after a failure
+	})
 	ruleset := func() string {
 		out, err := exec.CommandContext(t.Context(), "nft", "list", "ruleset").Output()
 		if err != nil {
@@ -303,7 +308,7 @@ func TestNothingIsLeftOfFilters(t *testing.T) {
 	if got := ruleset(); strings.Contains(got, "tap") || !strings.Contains(got, "sandbox_") {
 		t.Errorf("got %s, want nothing of the instance", got)
 	}
-	if err := s.Close(); err != nil {
+	if err := closed(); err != nil {
 		t.Error(err)
 	}
 	if got := ruleset(); strings.Contains(got, "sandbox_") {
