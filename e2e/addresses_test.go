@@ -80,9 +80,12 @@ func TestMembersInAnotherSubnet(t *testing.T) {
 	answeredBy("member")(web)
 	pool := x.pools(t)[0]
 	body := attrs{"member": attrs{"address": "10.10.30.1", "protocol_port": port, "subnet_id": beside}}
-	if _, err := x.tenant.Post(t.Context(), x.tenant.ServiceURL("lbaas", "pools", pool, "members"), body, nil, &gophercloud.RequestOpts{OkCodes: []int{http.StatusCreated}}); err != nil {
+	resp, err := x.tenant.Post(t.Context(), x.tenant.ServiceURL("lbaas", "pools", pool, "members"), body, nil,
+		&gophercloud.RequestOpts{OkCodes: []int{http.StatusCreated}})
+	if err != nil {
 		t.Fatal(err)
 	}
+	_ = resp.Body.Close()
 	x.settle()
 	both := func(when string) {
 		t.Helper()
@@ -119,9 +122,11 @@ func (x *rows) pools(t *testing.T) (out []string) {
 			} `json:"pools"`
 		} `json:"loadbalancer"`
 	}
-	if _, err := x.tenant.Get(t.Context(), x.tenant.ServiceURL("lbaas", "loadbalancers", x.actor.lb), &answer, nil); err != nil {
+	resp, err := x.tenant.Get(t.Context(), x.tenant.ServiceURL("lbaas", "loadbalancers", x.actor.lb), &answer, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
+	_ = resp.Body.Close()
 	for _, p := range answer.LB.Pools {
 		out = append(out, p.ID)
 	}

@@ -290,7 +290,8 @@ func (p *pass) dropSubnets(ctx context.Context, a *db.Amphora, portID string, ke
 		return nil
 	}
 	fixed := slices.DeleteFunc(slices.Clone(port.FixedIPs), func(ip network.FixedIP) bool {
-		return !slices.ContainsFunc(keep, func(s network.Subnet) bool { return s.ID == ip.SubnetID }) && !(p.calm && isSix(ip.Address))
+		left := p.calm && isSix(ip.Address)
+		return !left && !slices.ContainsFunc(keep, func(s network.Subnet) bool { return s.ID == ip.SubnetID })
 	})
 	if len(fixed) == len(port.FixedIPs) || len(fixed) == 0 {
 		return nil
