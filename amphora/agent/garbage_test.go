@@ -72,3 +72,25 @@ func TestGarbageOnDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestAnotherProgram: haproxy_cmd may name anything.
+func TestAnotherProgram(t *testing.T) {
+	r := newRig(t, func(r *rig) {
+		program := filepath.Join(r.dir, "load-balancer-of-ours")
+		if err := os.Symlink("/usr/sbin/haproxy", program); err != nil {
+			t.Fatal(err)
+		}
+		r.replace("agent.conf", "[haproxy_amphora]", "[haproxy_amphora]\nhaproxy_cmd = "+program)
+	}).plugged()
+	r.apply(r.config(r.web("one")))
+	master := r.master()
+	r.apply(r.config(r.web("two")))
+	if got := r.words(4); got != "two" || r.master() != master {
+		t.Errorf("got %s of haproxy %d, which was %d", got, r.master(), master)
+	}
+	r.stop()
+	r.run()
+	if status, body := r.raw("GET", "/1.0/details", ""); status != 200 || !strings.Contains(body, `"haproxy_count":1`) {
+		t.Errorf("got %d %s, want one haproxy", status, body)
+	}
+}

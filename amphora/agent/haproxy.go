@@ -146,15 +146,15 @@ func (h *haproxy) check(ctx context.Context, file, id string, cfg []byte) (outpu
 func (h *haproxy) pid(id string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if pid := h.masters[id]; isHAProxy(pid) {
+	if pid := h.masters[id]; h.is(pid) {
 		return pid
 	}
 	pid := 0
 	if text, err := os.ReadFile(h.pidFile(id)); err == nil {
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0 when it is none
 	}
-	if !isHAProxy(pid) {
-		pid = masterWith(h.pidFile(id))
+	if !h.is(pid) {
+		pid = h.masterWith(h.pidFile(id))
 	}
 	if pid != 0 {
 		h.masters[id] = pid
@@ -164,7 +164,7 @@ func (h *haproxy) pid(id string) int {
 
 // masterWith is the haproxy that was told to use a pid file; 0 = there is none. Its workers, which have the same command line, are in
 // its session.
-func masterWith(pidFile string) int {
+func (h *haproxy) masterWith(pidFile string) int {
 	const session = 6 - 3 // of statOf
 	option := []byte("\x00-p\x00" + pidFile + "\x00")
 	found, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is good
@@ -175,20 +175,22 @@ func masterWith(pidFile string) int {
 		}
 		number := filepath.Base(filepath.Dir(path))
 		words, err := statOf(filepath.Join(filepath.Dir(path), "stat"))
-		if pid, _ := strconv.Atoi(number); err == nil && words[session] == number && isHAProxy(pid) {
+		if pid, _ := strconv.Atoi(number); err == nil && words[session] == number && h.is(pid) {
 			return pid
 		}
 	}
 	return 0
 }
 
-// isHAProxy says that a process is there, and no other that got its number.
-func isHAProxy(pid int) bool {
+// is says that a process is there, and is a haproxy, or what haproxy_cmd names: no other that got its number.
+func (h *haproxy) is(pid int) bool {
 	if pid <= 1 {
 		return false
 	}
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.TrimSpace(string(name)) == "haproxy"
+	const longest = 15 // of what the kernel keeps of names
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	name, program := strings.TrimSpace(string(comm)), filepath.Base(h.program)
+	return err == nil && (strings.HasPrefix(name, "haproxy") || name == program[:min(len(program), longest)])
 }
 
 func (h *haproxy) running(id string) bool { return h.pid(id) != 0 }
