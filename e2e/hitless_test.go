@@ -95,8 +95,8 @@ func TestListenerThatCannotBeBound(t *testing.T) {
 	l := newLab(t, labOptions{instances: true})
 	l.serve()
 	site := l.site(1)
-	site.inAmphora(`printf 'global\n daemon\n noreuseport\n pidfile /tmp/other.pid\ndefaults\n timeout client 1s\nfrontend other\n bind ` + site.vip + `:81\n mode http\n' >/tmp/other.cfg
-ip netns exec amphora-haproxy haproxy -f /tmp/other.cfg`)
+	site.inAmphora(`printf 'global\n daemon\n noreuseport\n pidfile /run/other.pid\ndefaults\n timeout client 1s\nfrontend other\n bind ` + site.vip + `:81\n mode http\n' >/run/other.cfg
+ip netns exec amphora-haproxy haproxy -f /run/other.cfg`)
 	stop := site.keepAsking()
 	listener, err := listeners.Create(t.Context(), l.tenant, listeners.CreateOpts{Protocol: "HTTP", ProtocolPort: 81, LoadbalancerID: site.actor.lb}).Extract()
 	if err != nil {
@@ -113,7 +113,7 @@ ip netns exec amphora-haproxy haproxy -f /tmp/other.cfg`)
 	if answers := stop(); answers.failed > 0 {
 		t.Errorf("%d of %d requests failed, the first: %v", answers.failed, answers.total, answers.first)
 	}
-	site.inAmphora("kill $(cat /tmp/other.pid)")
+	site.inAmphora(`pid=$(cat /run/other.pid); kill "$pid"; while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done`)
 	name := "again"
 	if _, err := listeners.Update(t.Context(), l.tenant, listener.ID, listeners.UpdateOpts{Name: &name}).Extract(); err != nil {
 		t.Fatal(err)
