@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ottavino/ottavino/amphora/certs"
 )
 
 // dial is a connection of a controller.
@@ -198,5 +200,34 @@ func TestOddPlugs(t *testing.T) {
 	}
 	if addresses := r.inside("ip", "address", "show", "eth1"); !strings.Contains(addresses, vip+"/32") {
 		t.Errorf("the VIP has left: %s", addresses)
+	}
+}
+
+// TestCertificateOfAnotherCA is no controller's, whatever that CA is called.
+func TestCertificateOfAnotherCA(t *testing.T) {
+	r := newRig(t)
+	ca, err := certs.NewCA("client CA", time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := certs.LoadCA(ca.CertPEM, ca.KeyPEM, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := loaded.Client("controller", time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := r.client
+	if r.client, err = tls.X509KeyPair(issued.CertPEM, issued.KeyPEM); err != nil {
+		t.Fatal(err)
+	}
+	r.driver.Close()
+	if info, err := r.driver.Info(t.Context(), r.target); err == nil {
+		t.Errorf("a stranger is told %+v", info)
+	}
+	r.client = good
+	if _, err := r.driver.Info(t.Context(), r.target); err != nil {
+		t.Errorf("the controller: %v", err)
 	}
 }
