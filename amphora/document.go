@@ -135,3 +135,17 @@ type Member struct {
 	MonitorAddress netip.Addr // zero = Address
 	MonitorPort    int        // 0 = Port
 }
+
+// ObjectError says which object of a document cannot be rendered, so that its siblings can without it.
+type ObjectError struct {
+	Kind   string // loadbalancer, listener, pool, member, healthmonitor, l7policy
+	ID     string
+	Reason string
+}
+
+func (e *ObjectError) Error() string { return e.Kind + " " + e.ID + ": " + e.Reason }
+
+// Unrenderable returns an *ObjectError.
+func Unrenderable(kind, id, reason string) error {
+	return &ObjectError{Kind: kind, ID: id, Reason: reason}
+}

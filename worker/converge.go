@@ -192,7 +192,7 @@ func (p *pass) render(a *db.Amphora) (cfg []byte, ok bool, err error) {
 	for range objects(p.tree) + 1 {
 		doc := p.document()
 		cfg, ok, err = haproxy.Render(doc, o)
-		var object *haproxy.ObjectError
+		var object *amphora.ObjectError
 		if !errors.As(err, &object) {
 			cfg, ok = p.withRefused(cfg, ok)
 			return cfg, ok, err

@@ -77,7 +77,7 @@ func (p *pass) renderListener(id string) ([]byte, error) {
 			return nil, nil
 		}
 		cfg, err := keepalived.Render(p.document(), id, keepalived.Options{BasePath: p.cfg.HAProxy.BasePath})
-		var object *keepalived.ObjectError
+		var object *amphora.ObjectError
 		if !errors.As(err, &object) {
 			return cfg, err
 		}

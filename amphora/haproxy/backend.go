@@ -23,7 +23,7 @@ func (r *renderer) backend(l amphora.Listener, p amphora.Pool) error {
 		mode = modes[l.Protocol]
 	}
 	if mode == "" {
-		return &ObjectError{"pool", p.ID, "protocol " + p.Protocol + " is not for haproxy"}
+		return amphora.Unrenderable("pool", p.ID, "protocol "+p.Protocol+" is not for haproxy")
 	}
 	r.section("backend %s:%s", p.ID, l.ID)
 	r.line("mode %s", mode)
@@ -48,7 +48,7 @@ func (r *renderer) backend(l amphora.Listener, p amphora.Pool) error {
 	}
 	for _, m := range p.Members {
 		if !m.Address.IsValid() || m.Address.Zone() != "" {
-			return &ObjectError{"member", m.ID, "it has no address"}
+			return amphora.Unrenderable("member", m.ID, "it has no address")
 		}
 		r.line("%s%s", r.server(l, p, m), secure)
 	}
@@ -70,7 +70,7 @@ func (r *renderer) persistence(p amphora.Pool) error {
 	case "APP_COOKIE":
 		name, err := argument(p.Persistence.CookieName)
 		if err != nil {
-			return &ObjectError{"pool", p.ID, "cookie_name " + err.Error()}
+			return amphora.Unrenderable("pool", p.ID, "cookie_name "+err.Error())
 		}
 		r.line("stick-table type string len 64 size %s%s", r.o.StickSize, peers)
 		r.line("stick store-response res.cook(%s)", name)
@@ -126,13 +126,13 @@ func (r *renderer) monitor(p amphora.Pool) error {
 		r.line("external-check command /var/lib/octavia/ping-wrapper.sh")
 	case "TCP", "TLS-HELLO":
 	default:
-		return &ObjectError{"healthmonitor", m.ID, "type " + m.Type + " is not for haproxy"}
+		return amphora.Unrenderable("healthmonitor", m.ID, "type "+m.Type+" is not for haproxy")
 	}
 	return nil
 }
 
 func (r *renderer) httpCheck(m *amphora.Monitor) error {
-	refuse := func(reason string) error { return &ObjectError{"healthmonitor", m.ID, reason} }
+	refuse := func(reason string) error { return amphora.Unrenderable("healthmonitor", m.ID, reason) }
 	method := cmp.Or(m.HTTPMethod, "GET")
 	if !slices.Contains(methods, method) {
 		return refuse("http_method is none that HTTP has")

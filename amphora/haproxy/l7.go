@@ -30,7 +30,7 @@ func (r *renderer) policy(l amphora.Listener, p amphora.L7Policy) error {
 		}
 		acl, err := expression(rule)
 		if err != nil {
-			return &ObjectError{"l7policy", p.ID, "rule " + rule.ID + ": " + err.Error()}
+			return amphora.Unrenderable("l7policy", p.ID, "rule "+rule.ID+": "+err.Error())
 		}
 		acls = append(acls, fmt.Sprintf("        acl %s %s\n", rule.ID, acl))
 		condition.WriteByte(' ')
@@ -44,7 +44,7 @@ func (r *renderer) policy(l amphora.Listener, p amphora.L7Policy) error {
 	}
 	action, err := r.action(l, p)
 	if err != nil {
-		return &ObjectError{"l7policy", p.ID, err.Error()}
+		return amphora.Unrenderable("l7policy", p.ID, err.Error())
 	}
 	for _, acl := range acls {
 		r.out.WriteString(acl)

@@ -37,15 +37,6 @@ type Options struct {
 	MemoryKiB                 int64 // of the amphora, all of it; sizes the TLS session cache. 0 = haproxy's own size
 }
 
-// ObjectError says which object cannot be rendered, so that its siblings can without it.
-type ObjectError struct {
-	Kind   string // loadbalancer, listener, pool, member, healthmonitor, l7policy
-	ID     string
-	Reason string
-}
-
-func (e *ObjectError) Error() string { return fmt.Sprintf("%s %s: %s", e.Kind, e.ID, e.Reason) }
-
 const (
 	defaultConnectionLimit = 50000
 	maxConnections         = 1_000_000 // of all listeners together
@@ -54,7 +45,7 @@ const (
 	activeStandby          = "ACTIVE_STANDBY"
 )
 
-// Render returns haproxy.cfg, or an *ObjectError that names the object that cannot be rendered.
+// Render returns haproxy.cfg, or an *amphora.ObjectError that names the object that cannot be rendered.
 // ok is false when there is nothing for haproxy to run (no HTTP or TCP listener left).
 func Render(lb amphora.LoadBalancer, o Options) (cfg []byte, ok bool, err error) {
 	o.BasePath = cmp.Or(o.BasePath, "/var/lib/octavia")
@@ -107,7 +98,7 @@ func haproxyListeners(all []amphora.Listener) ([]amphora.Listener, error) {
 		switch {
 		case l.Protocol == "UDP" || l.Protocol == "SCTP":
 		case modes[l.Protocol] == "":
-			return nil, &ObjectError{"listener", l.ID, "protocol " + l.Protocol + " is not known"}
+			return nil, amphora.Unrenderable("listener", l.ID, "protocol "+l.Protocol+" is not known")
 		default:
 			out = append(out, l)
 		}
@@ -297,7 +288,7 @@ func (r *renderer) logFormat(l amphora.Listener) (string, error) {
 	}
 	project, err := logFormatWord(r.lb.ProjectID)
 	if err != nil {
-		return "", &ObjectError{"loadbalancer", r.lb.ID, "project_id " + err.Error()}
+		return "", amphora.Unrenderable("loadbalancer", r.lb.ID, "project_id "+err.Error())
 	}
 	format := r.o.UserLogFormat
 	if l.Protocol != "HTTP" && l.Protocol != protocolTerminated {

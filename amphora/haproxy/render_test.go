@@ -271,7 +271,7 @@ func TestRefusalsNameTheObject(t *testing.T) {
 		lb := site()
 		c.change(&lb)
 		_, _, err := haproxy.Render(lb, version26)
-		var object *haproxy.ObjectError
+		var object *amphora.ObjectError
 		if !errors.As(err, &object) || object.Kind != c.kind || object.ID != c.id {
 			t.Errorf("%s: got %v, want an error of %s %s", name, err, c.kind, c.id)
 		}

@@ -69,7 +69,7 @@ func (r *renderer) bindTLS(l amphora.Listener) (string, error) {
 	t := l.TLS
 	if t == nil {
 		if l.Protocol == protocolTerminated {
-			return "", &ObjectError{"listener", l.ID, "it has no certificate"}
+			return "", amphora.Unrenderable("listener", l.ID, "it has no certificate")
 		}
 		return "", nil
 	}
@@ -77,13 +77,13 @@ func (r *renderer) bindTLS(l amphora.Listener) (string, error) {
 	if t.Certificate {
 		o.file("ssl crt-list", r, l.ID+".pem")
 	} else if l.Protocol == protocolTerminated {
-		return "", &ObjectError{"listener", l.ID, "it has no certificate"}
+		return "", amphora.Unrenderable("listener", l.ID, "it has no certificate")
 	}
 	if t.ClientCAFile != "" {
 		o.file("ca-file", r, t.ClientCAFile)
 		verify, ok := clientAuth[t.ClientAuth]
 		if !ok {
-			return "", &ObjectError{"listener", l.ID, "client_authentication " + t.ClientAuth + " is not known"}
+			return "", amphora.Unrenderable("listener", l.ID, "client_authentication "+t.ClientAuth+" is not known")
 		}
 		o.add("verify", verify)
 		if t.ClientCRL != "" {
@@ -93,7 +93,7 @@ func (r *renderer) bindTLS(l amphora.Listener) (string, error) {
 	o.session(r, t.Ciphers, r.o.DefaultListenerCiphers, t.Versions)
 	o.protocols("alpn", t.ALPN)
 	if o.err != nil {
-		return "", &ObjectError{"listener", l.ID, o.err.Error()}
+		return "", amphora.Unrenderable("listener", l.ID, o.err.Error())
 	}
 	return o.text, nil
 }
@@ -126,7 +126,7 @@ func (r *renderer) serverTLS(p amphora.Pool) (string, error) {
 		o.protocols("alpn", t.ALPN)
 	}
 	if o.err != nil {
-		return "", &ObjectError{"pool", p.ID, o.err.Error()}
+		return "", amphora.Unrenderable("pool", p.ID, o.err.Error())
 	}
 	return o.text, nil
 }

@@ -21,15 +21,6 @@ type Options struct {
 	BasePath string // "" = /var/lib/octavia
 }
 
-// ObjectError says which object cannot be rendered, so that its siblings can without it.
-type ObjectError struct {
-	Kind   string // listener, pool, member, healthmonitor
-	ID     string
-	Reason string
-}
-
-func (e *ObjectError) Error() string { return fmt.Sprintf("%s %s: %s", e.Kind, e.ID, e.Reason) }
-
 // Serves says that a listener of this protocol is keepalived's.
 func Serves(protocol string) bool { return protocol == "UDP" || protocol == "SCTP" }
 
@@ -38,7 +29,7 @@ const Namespace = "amphora-haproxy"
 
 const defaultPersistence = 360 // seconds
 
-// Render returns the configuration of one listener of lb, or an *ObjectError that names the object that cannot be rendered.
+// Render returns the configuration of one listener of lb, or an *amphora.ObjectError that names the object that cannot be rendered.
 func Render(lb amphora.LoadBalancer, listenerID string, o Options) ([]byte, error) {
 	i := slices.IndexFunc(lb.Listeners, func(l amphora.Listener) bool { return l.ID == listenerID })
 	if i < 0 {
@@ -46,7 +37,7 @@ func Render(lb amphora.LoadBalancer, listenerID string, o Options) ([]byte, erro
 	}
 	r := &renderer{lb: lb, listener: lb.Listeners[i], base: cmp.Or(o.BasePath, "/var/lib/octavia")}
 	if !Serves(r.listener.Protocol) {
-		return nil, &ObjectError{"listener", listenerID, "protocol " + r.listener.Protocol + " is not for keepalived"}
+		return nil, amphora.Unrenderable("listener", listenerID, "protocol "+r.listener.Protocol+" is not for keepalived")
 	}
 	if strings.ContainsFunc(r.base, func(c rune) bool { return c <= ' ' || strings.ContainsRune(special, c) }) {
 		return nil, errors.New("base_path cannot be written into keepalived's configuration")
@@ -173,7 +164,7 @@ func (r *renderer) virtualServer(f family) error {
 	first := true
 	for _, member := range r.pool.Members {
 		if !member.Address.IsValid() {
-			return &ObjectError{"member", member.ID, "it has no address"}
+			return amphora.Unrenderable("member", member.ID, "it has no address")
 		}
 		if !f.is(member.Address) {
 			continue
@@ -204,7 +195,7 @@ func (r *renderer) persistence(f family) error {
 	}
 	granularity, err := f.mask(p.Granularity)
 	if err != nil {
-		return &ObjectError{"pool", r.pool.ID, err.Error()}
+		return amphora.Unrenderable("pool", r.pool.ID, err.Error())
 	}
 	r.line("persistence_timeout %d", cmp.Or(p.Timeout, defaultPersistence))
 	r.line("persistence_granularity %s", granularity)
@@ -295,17 +286,17 @@ func (r *renderer) check(c *amphora.Monitor, m amphora.Member) error {
 	case c.Type == "HTTP": // upstream checks nothing with other methods
 		return nil
 	}
-	return &ObjectError{"healthmonitor", c.ID, "type " + c.Type + " is not for keepalived"}
+	return amphora.Unrenderable("healthmonitor", c.ID, "type "+c.Type+" is not for keepalived")
 }
 
 func (r *renderer) urls(c *amphora.Monitor) error {
 	path, err := path(cmp.Or(c.URLPath, "/"))
 	if err != nil {
-		return &ObjectError{"healthmonitor", c.ID, "url_path " + err.Error()}
+		return amphora.Unrenderable("healthmonitor", c.ID, "url_path "+err.Error())
 	}
 	codes, err := statusCodes(cmp.Or(c.ExpectedCodes, "200"))
 	if err != nil {
-		return &ObjectError{"healthmonitor", c.ID, "expected_codes " + err.Error()}
+		return amphora.Unrenderable("healthmonitor", c.ID, "expected_codes "+err.Error())
 	}
 	for _, code := range codes {
 		_ = r.block("url", func() error {

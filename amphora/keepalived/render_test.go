@@ -233,7 +233,7 @@ func TestRefusals(t *testing.T) {
 		lb := site()
 		c.change(&lb)
 		_, err := keepalived.Render(lb, listenerID, keepalived.Options{})
-		var object *keepalived.ObjectError
+		var object *amphora.ObjectError
 		if !errors.As(err, &object) || object.Kind != c.kind || object.ID != c.id {
 			t.Errorf("%s: got %v, want an error of %s %s", name, err, c.kind, c.id)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -24,34 +23,18 @@ const (
 
 // identity is what the worker makes for a new amphora.
 type identity struct {
-	files  map[string][]byte
-	client certs.Issued
-	server certs.Issued // CA
+	*certs.Installation
+	files map[string][]byte
 }
 
 // newIdentity makes one whose heartbeats and logs, of tenants and of operators, go to ports of this machine.
 func newIdentity(heartbeats, tenants, operators int) (*identity, error) {
 	now := time.Now()
-	serverCA, err := certs.NewCA("server CA", now, validity)
+	made, err := certs.NewInstallation(now, validity)
 	if err != nil {
 		return nil, err
 	}
-	clientCA, err := certs.NewCA("client CA", now, validity)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := certs.LoadCA(serverCA.CertPEM, serverCA.KeyPEM, "")
-	if err != nil {
-		return nil, err
-	}
-	server, err := signer.Server(amphoraID, now, validity)
-	if err != nil {
-		return nil, err
-	}
-	if signer, err = certs.LoadCA(clientCA.CertPEM, clientCA.KeyPEM, ""); err != nil {
-		return nil, err
-	}
-	client, err := signer.Client("controller", now, validity)
+	server, err := made.Servers.Server(amphoraID, now, validity)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +45,8 @@ func newIdentity(heartbeats, tenants, operators int) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &identity{client: client, server: serverCA, files: map[string][]byte{
-		agentconf.ServerCertPath: server.Bundle(), agentconf.ClientCAPath: clientCA.CertPEM, agentconf.RsyslogPath: rsyslog,
+	return &identity{made, map[string][]byte{
+		agentconf.ServerCertPath: server.Bundle(), agentconf.ClientCAPath: made.ClientCA.CertPEM, agentconf.RsyslogPath: rsyslog,
 		agentconf.AgentPath: agentconf.Agent(agentconf.Config{
 			AmphoraID: amphoraID, HeartbeatKey: key, HeartbeatInterval: time.Second,
 			Controllers: here(heartbeats), AdministrativeLogFacility: 1,
@@ -76,12 +59,8 @@ func (i *identity) driver(port int) *amphora.Driver {
 	return amphora.NewDriver(amphora.DriverConfig{
 		Port:           port,
 		ConnectTimeout: 2 * time.Second, ReadTimeout: time.Minute,
-		Client: func() (tls.Certificate, error) { return tls.X509KeyPair(i.client.CertPEM, i.client.KeyPEM) },
-		ServerCA: func() (*x509.CertPool, error) {
-			pool := x509.NewCertPool()
-			pool.AppendCertsFromPEM(i.server.CertPEM)
-			return pool, nil
-		},
+		Client:   i.Client.Pair,
+		ServerCA: func() (*x509.CertPool, error) { return i.ServerCA.Pool(), nil },
 	})
 }
 
