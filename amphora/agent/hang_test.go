@@ -2,6 +2,8 @@ package agent_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -26,5 +28,22 @@ func TestHAProxyHangs(t *testing.T) {
 	}
 	if now := r.master(); now == master {
 		t.Errorf("the same haproxy runs: %d", now)
+	}
+}
+
+// TestSocketsAreDeleted: a haproxy that cannot be reached any more is started again, and takes changes.
+func TestSocketsAreDeleted(t *testing.T) {
+	r := newRig(t).plugged()
+	for _, suffix := range []string{".sock", ".adm"} {
+		r.apply(r.config(r.web("before " + suffix)))
+		worker := r.worker()
+		if err := os.Remove(filepath.Join(r.dir, "octavia", lbID+suffix)); err != nil {
+			t.Fatal(err)
+		}
+		r.until("another haproxy runs without "+suffix, func() bool { return r.servesAnew(worker, "before "+suffix) })
+	}
+	r.apply(r.config(r.web("two")))
+	if got := r.words(1); got != "two" {
+		t.Errorf("after a change: got %s", got)
 	}
 }

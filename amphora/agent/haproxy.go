@@ -15,7 +15,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -39,13 +38,14 @@ type haproxy struct {
 	wanted  map[string]bool              // load balancers that shall run
 	old     map[string][]*oldWorker      // the oldest first
 	silent  map[string]time.Time         // since when those that run do not answer, by load balancer
+	heard   map[string]int               // masters that had their sockets, by load balancer
 	loaded  map[string]map[string][]byte // files as they were when haproxy loaded them, by load balancer and path
 }
 
 func newHAProxy(conf Config, s services, l *ledger, log *slog.Logger) *haproxy {
 	return &haproxy{
 		base: conf.BasePath, program: conf.HAProxy, amphoraID: conf.AmphoraID, log: log, services: s, ledger: l,
-		old: map[string][]*oldWorker{}, silent: map[string]time.Time{},
+		old: map[string][]*oldWorker{}, silent: map[string]time.Time{}, heard: map[string]int{},
 		leaving: map[string]map[string]bool{}, masters: map[string]int{}, workers: map[string]int{}, wanted: map[string]bool{},
 		loaded: map[string]map[string][]byte{},
 	}
@@ -141,45 +141,18 @@ func (h *haproxy) check(ctx context.Context, file, id string, cfg []byte) (outpu
 	return string(out), err
 }
 
-// pid is the master's; 0 when it does not run. The file is not enough: on a full disk it is empty, and for a moment when
-// haproxy reloads. A second haproxy beside one that is overlooked would serve half of the clients, with another configuration.
+// pid is the master's; 0 when it does not run.
 func (h *haproxy) pid(id string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if pid := h.masters[id]; h.is(pid) {
 		return pid
 	}
-	pid := 0
-	if text, err := os.ReadFile(h.pidFile(id)); err == nil {
-		pid, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0 when it is none
-	}
-	if !h.is(pid) {
-		pid = h.masterWith(h.pidFile(id))
-	}
+	pid := daemon(h.pidFile(id), h.is)
 	if pid != 0 {
 		h.masters[id] = pid
 	}
 	return pid
-}
-
-// masterWith is the haproxy that was told to use a pid file; 0 = there is none. Its workers, which have the same command line, are in
-// its session.
-func (h *haproxy) masterWith(pidFile string) int {
-	const session = 6 - 3 // of statOf
-	option := []byte("\x00-p\x00" + pidFile + "\x00")
-	found, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is good
-	for _, path := range found {
-		line, err := os.ReadFile(path)
-		if err != nil || !bytes.Contains(line, option) {
-			continue
-		}
-		number := filepath.Base(filepath.Dir(path))
-		words, err := statOf(filepath.Join(filepath.Dir(path), "stat"))
-		if pid, _ := strconv.Atoi(number); err == nil && words[session] == number && h.is(pid) {
-			return pid
-		}
-	}
-	return 0
 }
 
 // is says that a process is there, and is a haproxy, or what haproxy_cmd names: no other that got its number.

@@ -3,29 +3,15 @@ package agent
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 )
 
 const keepalivedProgram = "/usr/sbin/keepalived"
 
-// keepalivedPID reads a pid file; 0 when what it names does not run.
-func keepalivedPID(pidFile string) int {
-	text, err := os.ReadFile(pidFile)
-	if err != nil {
-		return 0
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 1 || !isKeepalived(pid) {
-		return 0
-	}
-	return pid
-}
-
-// isKeepalived says that a number is not another's by now.
+// isKeepalived says that a process is there, and is a keepalived: no other that got its number.
 func isKeepalived(pid int) bool {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.HasPrefix(string(name), "keepalived")
+	return pid > 1 && err == nil && strings.HasPrefix(string(name), "keepalived")
 }
 
 // unresolved runs a program with another resolv.conf: keepalived looks up what its host is called, and would ask somebody in the

@@ -132,7 +132,7 @@ func (v *lvs) install(id string, cfg []byte) error {
 	return os.Chtimes(v.configFile(id), now, now)
 }
 
-func (v *lvs) pid(id string) int      { return keepalivedPID(v.pidFiles(id)[0]) }
+func (v *lvs) pid(id string) int      { return daemon(v.pidFiles(id)[0], isKeepalived) }
 func (v *lvs) running(id string) bool { return v.pid(id) != 0 }
 
 // pending says that keepalived has not read the configuration yet.
@@ -202,7 +202,18 @@ func (v *lvs) start(ctx context.Context, id string) error {
 		return fmt.Errorf("%w: %s", err, v.complaints(ctx, id))
 	}
 	v.forgive(id)
-	return os.Chtimes(v.pidFiles(id)[0], read, read)
+	return v.noteRead(id, read)
+}
+
+// noteRead notes when keepalived was told to read its configuration, at its pid file, which may have got lost.
+func (v *lvs) noteRead(id string, at time.Time) error {
+	file := v.pidFiles(id)[0]
+	if written(file, isKeepalived) == 0 {
+		if err := replaceFile(file, fmt.Appendln(nil, v.pid(id)), 0o644); err != nil {
+			return err
+		}
+	}
+	return os.Chtimes(file, at, at)
 }
 
 // complaints is what keepalived says about a configuration.
@@ -221,7 +232,7 @@ func (v *lvs) reload(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if keepalivedPID(v.pidFiles(id)[2]) == 0 || !cfg.Balances() || !serves(cfg) {
+	if written(v.pidFiles(id)[2], isKeepalived) == 0 || !cfg.Balances() || !serves(cfg) {
 		return v.start(ctx, id)
 	}
 	read := time.Now()
@@ -231,19 +242,21 @@ func (v *lvs) reload(ctx context.Context, id string) error {
 	if err := poll(ctx, "keepalived to take its configuration", func() bool { return v.running(id) && servesOnly(cfg) }); err != nil {
 		return fmt.Errorf("%w: %s", err, v.complaints(ctx, id))
 	}
-	return os.Chtimes(v.pidFiles(id)[0], read, read)
+	return v.noteRead(id, read)
 }
 
 // end stops keepalived, which takes its services out of the kernel, and its pid files away.
 func (v *lvs) end(ctx context.Context, id string) error {
-	var pids []int // children may have outlived the one that watches
-	for _, f := range v.pidFiles(id) {
-		if pid := keepalivedPID(f); pid != 0 {
+	main := v.pid(id)
+	pids := append(children(main), main)
+	for _, f := range v.pidFiles(id) { // children may have outlived the one that watches
+		if pid := written(f, isKeepalived); pid != 0 {
 			pids = append(pids, pid)
 		}
 	}
+	pids = slices.DeleteFunc(pids, func(pid int) bool { return !isKeepalived(pid) })
 	gone := func() bool { return !slices.ContainsFunc(pids, isKeepalived) }
-	err := v.services.stop(ctx, v.service(id), v.pid(id))
+	err := v.services.stop(ctx, v.service(id), main)
 	if err == nil {
 		err = kill(pids, syscall.SIGTERM)
 	}
@@ -345,9 +358,12 @@ func (v *lvs) listeners() []listener {
 		cfg, err := v.config(id)
 		_, noPID := os.Stat(v.pidFiles(id)[0])
 		switch {
-		case err != nil || noPID != nil || len(cfg.Services) == 0:
+		case err != nil || len(cfg.Services) == 0:
 			l.Status = "OFFLINE"
-		case !v.running(id):
+		case v.running(id):
+		case noPID != nil:
+			l.Status = "OFFLINE"
+		default:
 			l.Status = "ERROR"
 		}
 		out = append(out, l)

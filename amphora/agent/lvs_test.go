@@ -120,6 +120,22 @@ func testUDP(t *testing.T) {
 			t.Errorf("got keepalived %d after a restart of the agent, want %d still", got, pid)
 		}
 	})
+	t.Run("its pid file is lost", func(t *testing.T) {
+		pid := r.keepalived()
+		for _, damage := range []func(string) error{os.Remove, func(path string) error { return os.Truncate(path, 0) }} {
+			r.stop()
+			if err := damage(r.udpFile(".pid")); err != nil {
+				t.Fatal(err)
+			}
+			r.run()
+			apply(r.udpConfig(monitored, one.member()))
+			apply(r.udpConfig(monitored, one.member(), two.member()))
+			r.untilAnswered("one", "two")
+			if got := r.keepalived(); got != pid {
+				t.Errorf("got keepalived %d, want %d still", got, pid)
+			}
+		}
+	})
 	t.Run("keepalived comes back", func(t *testing.T) {
 		old := r.keepalived()
 		r.killKeepalived()

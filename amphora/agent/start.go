@@ -101,7 +101,12 @@ func (h *haproxy) launch(ctx context.Context, id string) error {
 		}
 		return started.told.ready() && h.answers(id)
 	})
-	return errors.Join(failed, err)
+	if err = errors.Join(failed, err); err != nil {
+		// What runs and does not answer would be in the way of another.
+		return errors.Join(err, h.services.stop(ctx, h.service(id), h.pid(id)))
+	}
+	h.hear(id, h.pid(id))
+	return nil
 }
 
 var alert = regexp.MustCompile(`(?m)^\[ALERT\] +\(\d+\) : (.*)$`)

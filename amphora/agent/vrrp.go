@@ -47,7 +47,7 @@ func (v *vrrp) has() bool {
 }
 
 // pid is that of the process that watches the others; 0 when it does not run.
-func (v *vrrp) pid() int { return keepalivedPID(v.pidFile()) }
+func (v *vrrp) pid() int { return daemon(v.pidFile(), isKeepalived) }
 
 func (v *vrrp) want(run bool) {
 	v.mu.Lock()
@@ -105,9 +105,9 @@ func (v *vrrp) start(ctx context.Context) error {
 		return err
 	}
 	// What is left of one that was killed keeps another from starting.
-	if child := keepalivedPID(v.childFile()); child != 0 && v.pid() == 0 {
+	if child := written(v.childFile(), isKeepalived); child != 0 && v.pid() == 0 {
 		_ = syscall.Kill(child, syscall.SIGKILL)
-		if err := poll(ctx, "keepalived's child to end", func() bool { return keepalivedPID(v.childFile()) == 0 }); err != nil {
+		if err := poll(ctx, "keepalived's child to end", func() bool { return written(v.childFile(), isKeepalived) == 0 }); err != nil {
 			return err
 		}
 	}
