@@ -62,12 +62,12 @@ func TestRsyslog(t *testing.T) {
 	}
 	got, err := agentconf.Rsyslog(agentconf.Logging{
 		AdminTargets: []string{"192.0.2.1:10514", "192.0.2.2:10514"}, TenantTargets: []string{"192.0.2.3:20514"},
-		AdministrativeFacility: 1, DisableLocal: true,
+		AdministrativeFacility: 1, DisableLocal: true, RetryCount: 0,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "local0.=info", "local1.*", "\n*.* stop"} {
+	for _, want := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "local0.=info", "local1.*", "\n*.* stop", `action.resumeRetryCount="0"`} {
 		if !strings.Contains(string(got), want) {
 			t.Errorf("got %s, want %q in it", got, want)
 		}

@@ -33,7 +33,7 @@ type Logging struct {
 	UserFacility                int      // LOCALn of traffic logs
 	AdministrativeFacility      int      // LOCALn of everything of ours
 	Protocol                    string   // TCP or UDP; "" = UDP
-	RetryCount                  int      // 0 = 5
+	RetryCount                  int      // 0 = none, negative = for ever
 	RetryInterval               time.Duration
 	QueueSize                   int  // messages; 0 = 10000
 	ForwardAll                  bool // admin targets get every other log too

@@ -48,7 +48,7 @@ func ruleset(b *bytes.Buffer, l Logging, name string, targets []string) error {
 			return err
 		}
 		fmt.Fprintf(b, "  action(type=\"omfwd\" target=%q port=%q protocol=%q action.resumeRetryCount=\"%d\" action.resumeInterval=\"%d\"",
-			host, port, cmp.Or(l.Protocol, "UDP"), cmp.Or(l.RetryCount, 5),
+			host, port, cmp.Or(l.Protocol, "UDP"), l.RetryCount,
 			int(cmp.Or(l.RetryInterval, 2*time.Second)/time.Second))
 		if i > 0 {
 			b.WriteString(" action.execOnlyWhenPreviousIsSuspended=\"on\"")

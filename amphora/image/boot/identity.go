@@ -40,7 +40,7 @@ func newIdentity(heartbeats, tenants, operators int) (*identity, error) {
 	}
 	here := func(port int) []string { return []string{fmt.Sprintf("10.0.2.2:%d", port)} }
 	rsyslog, err := agentconf.Rsyslog(agentconf.Logging{
-		TenantTargets: here(tenants), AdminTargets: here(operators), UserFacility: 0, AdministrativeFacility: 1,
+		TenantTargets: here(tenants), AdminTargets: here(operators), UserFacility: 0, AdministrativeFacility: 1, RetryCount: 5,
 	})
 	if err != nil {
 		return nil, err
