@@ -84,7 +84,8 @@ func (*rig) says(text, words string) bool {
 func (r *rig) wantsBoth() {
 	r.t.Helper()
 	r.shows("ip -o addr show eth1", base6+"/64", vip6+"/128", vip+"/32", otherVIP+"/32")
-	r.hides("ip -6 -o addr show eth1", "tentative "+vip6)
+	r.hides("ip -6 -o addr show dev eth1 tentative", vip6)
+	r.hides("ip -6 -o addr show dev eth1 tentative", base6)
 	r.shows("ip -6 rule", "32000: from "+vip6+" lookup 1")
 	r.shows("ip rule", "32000: from "+vip+" lookup 1", "32000: from "+otherVIP+" lookup 1")
 	r.shows("ip -6 route show table 1", "default via "+outside6, "2001:db8::/64 dev eth1 proto static src "+vip6, "2001:db8:1::/64 via "+outside6)
@@ -234,7 +235,7 @@ func TestMemberPort(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.shows("ip -o addr show eth2", "10.20.0.5/24", "2001:db8:20::5/64")
-		r.hides("ip -6 -o addr show eth2", "tentative")
+		r.hides("ip -6 -o addr show dev eth2 tentative", "2001:db8:20::5")
 		r.shows("ip route", "172.18.0.0/16 via 10.20.0.1 dev eth2", "default via "+outside+" dev eth1")
 		r.hides("ip route", "default via 10.20.0.1")
 		r.shows("cat /sys/class/net/eth2/mtu", "1400")
