@@ -19,7 +19,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Driver speaks agent API 1.0. It is safe for concurrent use and keeps connections.
@@ -303,6 +306,22 @@ func (d *Driver) client(t Target) (*http.Client, error) {
 	return c.http, nil
 }
 
+// silence is how long an amphora's kernel may not answer. That is far shorter than what an agent may take for an answer, and a pass
+// that waits for an amphora that is gone keeps the load balancer from getting another one.
+const silence = 20 * time.Second
+
+// probes find out when there is nothing to send.
+var probes = net.KeepAliveConfig{Enable: true, Idle: silence / 4, Interval: silence / 4, Count: 3}
+
+// giveUp bounds how long what was sent may stay unanswered.
+func giveUp(_ context.Context, _, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(silence.Milliseconds()))
+	})
+	return errors.Join(err, failed)
+}
+
 // dial connects with the files as they are now, so that rotated ones need no restart. The certificate has to be the
 // amphora's: its name is the amphora's id, not the address.
 func (d *Driver) dial(ctx context.Context, t Target, network, address string) (net.Conn, error) {
@@ -315,7 +334,7 @@ func (d *Driver) dial(ctx context.Context, t Target, network, address string) (n
 		return nil, fmt.Errorf("server CA: %w", err)
 	}
 	dialer := tls.Dialer{
-		NetDialer: &net.Dialer{Timeout: d.cfg.ConnectTimeout},
+		NetDialer: &net.Dialer{Timeout: d.cfg.ConnectTimeout, KeepAliveConfig: probes, ControlContext: giveUp},
 		Config: &tls.Config{
 			ServerName: t.AmphoraID, RootCAs: roots, Certificates: []tls.Certificate{certificate}, MinVersion: d.cfg.MinTLS,
 		},
