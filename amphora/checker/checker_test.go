@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,8 +33,12 @@ func TestUDP(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, port, _ := net.SplitHostPort(member.LocalAddr().String())
+		started := time.Now()
 		if got, words := run("udp", "-t", "1", host, port); got != 0 {
 			t.Errorf("%s: of a silent member: got %d %s, want 0", host, got, words)
+		}
+		if took := time.Since(started); took >= time.Second {
+			t.Errorf("%s: it took %s to find a silent member up, which is too long for keepalived", host, took)
 		}
 		if err := member.Close(); err != nil {
 			t.Fatal(err)
