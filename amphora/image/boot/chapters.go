@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,35 @@ func (t *trial) offload() error {
 		}
 	}
 	fmt.Println("logs           of haproxy and of the agent arrive")
+	return nil
+}
+
+// bounded: more logs than the disk has room for leave it room. Their messages are long, because the machine may be slow.
+func (t *trial) bounded() error {
+	const most = 200 // MiB
+	const flood = "line=$(head -c 7900 /dev/zero | tr '\\0' x); i=0; while [ $i -lt 18000 ]; do echo $line; i=$((i+1)); done | " +
+		"logger -u /run/rsyslog/octavia/log -p local7.info --size 8000 -t "
+	for program, log := range map[string]string{"haproxy": "haproxy.log", "another": "syslog"} {
+		if _, err := t.machine.shell.run(flood + program); err != nil {
+			return fmt.Errorf("write logs: %w", err)
+		}
+		err := until(t.ctx, patience, func() error {
+			_, err := t.machine.shell.run("test -e /var/log/" + log + ".1")
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s is not set aside when it is full: %w", log, err)
+		}
+	}
+	said, err := t.machine.shell.run("du -sm /var/log | cut -f1")
+	if err != nil {
+		return err
+	}
+	used, err := strconv.Atoi(said)
+	if err != nil || used > most {
+		return fmt.Errorf("logs take %s MiB, want %d at most: %w", said, most, errors.Join(err, errors.New("too many")))
+	}
+	fmt.Printf("logs           take %d MiB after 270\n", used)
 	return nil
 }
 
