@@ -39,21 +39,25 @@ func virtualServers(h *ipvs.Handle, cfg keepalived.Config) ([]virtualServer, err
 	}
 	var out []virtualServer
 	for _, s := range all {
-		at := addrPort(s.Address, s.Port)
-		if s.Protocol != protocols[cfg.Protocol] || !slices.Contains(cfg.Services, at) {
+		if !isOf(cfg, s) {
 			continue
 		}
 		members, err := h.GetDestinations(s)
 		if err != nil {
 			return nil, fmt.Errorf("read IPVS: %w", err)
 		}
-		found := virtualServer{s, at, map[netip.AddrPort]*ipvs.Destination{}}
+		found := virtualServer{s, addrPort(s.Address, s.Port), map[netip.AddrPort]*ipvs.Destination{}}
 		for _, m := range members {
 			found.members[addrPort(m.Address, m.Port)] = m
 		}
 		out = append(out, found)
 	}
 	return out, nil
+}
+
+// isOf says that a virtual server is a configuration's.
+func isOf(cfg keepalived.Config, s *ipvs.Service) bool {
+	return s.Protocol == protocols[cfg.Protocol] && slices.Contains(cfg.Services, addrPort(s.Address, s.Port))
 }
 
 func addrPort(ip net.IP, port uint16) netip.AddrPort {
@@ -74,11 +78,9 @@ func readServices(cfg keepalived.Config) ([]virtualServer, error) {
 	return virtualServers(h, cfg)
 }
 
-// dropServices takes what a keepalived that was killed has left out of the kernel.
-func dropServices(cfg keepalived.Config) error {
-	if len(cfg.Services) == 0 {
-		return nil
-	}
+// dropServices takes what a keepalived that was killed has left out of the kernel: whatever is not of configurations to keep, for that of
+// the killed one may say by now that nothing is served.
+func dropServices(keep []keepalived.Config) error {
 	if _, err := netlink.GenlFamilyGet("IPVS"); err != nil {
 		return nil //nolint:nilerr // without IPVS there is nothing to drop
 	}
@@ -87,13 +89,16 @@ func dropServices(cfg keepalived.Config) error {
 		return err
 	}
 	defer h.Close()
-	left, err := virtualServers(h, cfg)
+	all, err := h.GetServices()
 	if err != nil {
-		return err
+		return fmt.Errorf("read IPVS: %w", err)
 	}
-	for _, s := range left {
-		if err := h.DelService(s.Service); err != nil {
-			return fmt.Errorf("remove %s from IPVS: %w", s.address, err)
+	for _, s := range all {
+		if slices.ContainsFunc(keep, func(cfg keepalived.Config) bool { return isOf(cfg, s) }) {
+			continue
+		}
+		if err := h.DelService(s); err != nil {
+			return fmt.Errorf("remove %s from IPVS: %w", addrPort(s.Address, s.Port), err)
 		}
 	}
 	return nil

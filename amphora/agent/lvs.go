@@ -162,11 +162,7 @@ func (v *lvs) prepare(ctx context.Context, id string) error {
 	if err := v.installChecks(); err != nil {
 		return fmt.Errorf("install checks: %w", err)
 	}
-	cfg, err := v.config(id)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dropServices(cfg), ifAbsent(v.resolver(), 0o644, "nameserver 127.0.0.1\n"))
+	return errors.Join(v.dropServices(id), ifAbsent(v.resolver(), 0o644, "nameserver 127.0.0.1\n"))
 }
 
 func (v *lvs) service(id string) service {
@@ -225,12 +221,12 @@ func (v *lvs) complaints(ctx context.Context, id string) string {
 // reload has keepalived read its configuration. It keeps what it knows of members, and connections stay; only one that had nothing to
 // serve, or has nothing any more, is started anew. Upstream's agent always does that.
 func (v *lvs) reload(ctx context.Context, id string) error {
-	if v.running(id) && !v.pending(id) {
-		return nil
-	}
 	cfg, err := v.config(id)
 	if err != nil {
 		return err
+	}
+	if v.running(id) && !v.pending(id) && serves(cfg) {
+		return nil
 	}
 	if written(v.pidFiles(id)[2], isKeepalived) == 0 || !cfg.Balances() || !serves(cfg) {
 		return v.start(ctx, id)
@@ -290,11 +286,18 @@ func (v *lvs) stop(ctx context.Context, id string) error {
 	if err := v.end(ctx, id); err != nil {
 		return err
 	}
-	cfg, err := v.config(id)
-	if err != nil {
-		return err
+	return v.dropServices(id)
+}
+
+// dropServices takes what is left of a listener whose keepalived does not run out of the kernel.
+func (v *lvs) dropServices(id string) error {
+	var others []keepalived.Config
+	for _, other := range v.ids() {
+		if cfg, err := v.config(other); err == nil && other != id {
+			others = append(others, cfg)
+		}
 	}
-	return dropServices(cfg)
+	return dropServices(others)
 }
 
 func (v *lvs) remove(ctx context.Context, id string) error {

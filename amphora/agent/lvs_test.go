@@ -77,6 +77,7 @@ func TestIPVS(t *testing.T) {
 	t.Run("UDP", testUDP)
 	t.Run("SCTP", testSCTP)
 	t.Run("IPv6", testUDPOverIPv6)
+	t.Run("trouble", testUDPTrouble)
 }
 
 // testUDP serves datagrams through the VIP: it changes members under traffic, loses the agent and keepalived, follows
