@@ -29,6 +29,16 @@ const Namespace = "amphora-haproxy"
 
 const defaultPersistence = 360 // seconds
 
+// Seconds that keepalived takes. The API takes others, too, which keepalived would ignore: clients would not be kept at their
+// members at all, and members be checked once a minute.
+const (
+	longestPersistence = 31 * 24 * 60 * 60
+	longestTimeout     = 4200 // and a bit
+)
+
+// timeout is a monitor's.
+func timeout(c *amphora.Monitor) int { return min(max(c.Timeout, 1), longestTimeout) }
+
 // Render returns the configuration of one listener of lb, or an *amphora.ObjectError that names the object that cannot be rendered.
 func Render(lb amphora.LoadBalancer, listenerID string, o Options) ([]byte, error) {
 	i := slices.IndexFunc(lb.Listeners, func(l amphora.Listener) bool { return l.ID == listenerID })
@@ -143,8 +153,9 @@ func (r *renderer) virtualServer(f family) error {
 	}
 	m := r.monitor()
 	if m != nil {
-		r.line("delay_loop %d", m.Delay)
-		r.line("delay_before_retry %d", m.Delay)
+		delay := max(m.Delay, 1)
+		r.line("delay_loop %d", delay)
+		r.line("delay_before_retry %d", delay)
 		if m.FallThreshold != 0 {
 			r.line("retry %d", m.FallThreshold)
 		}
@@ -197,7 +208,11 @@ func (r *renderer) persistence(f family) error {
 	if err != nil {
 		return amphora.Unrenderable("pool", r.pool.ID, err.Error())
 	}
-	r.line("persistence_timeout %d", cmp.Or(p.Timeout, defaultPersistence))
+	seconds := defaultPersistence
+	if p.Timeout > 0 {
+		seconds = min(p.Timeout, longestPersistence)
+	}
+	r.line("persistence_timeout %d", seconds)
 	r.line("persistence_granularity %s", granularity)
 	return nil
 }
@@ -258,19 +273,19 @@ func (r *renderer) check(c *amphora.Monitor, m amphora.Member) error {
 	connect := func() {
 		r.line("connect_ip %s", address)
 		r.line("connect_port %d", port)
-		r.line("connect_timeout %d", c.Timeout)
+		r.line("connect_timeout %d", timeout(c))
 	}
 	switch {
 	case c.Type == "UDP-CONNECT":
 		return r.block("MISC_CHECK", func() error {
 			r.line(`misc_path "%s/lvs/check/udp_check.sh %s %d"`, r.base, address, port)
-			r.line("misc_timeout %d", c.Timeout)
+			r.line("misc_timeout %d", timeout(c))
 			return nil
 		})
 	case c.Type == "SCTP":
 		return r.block("MISC_CHECK", func() error {
-			r.line(`misc_path "amphora-health-checker sctp -t %d %s %d"`, c.Timeout, address, port)
-			r.line("misc_timeout %d", c.Timeout+1)
+			r.line(`misc_path "amphora-health-checker sctp -t %d %s %d"`, timeout(c), address, port)
+			r.line("misc_timeout %d", timeout(c)+1)
 			return nil
 		})
 	case c.Type == "TCP":

@@ -2,6 +2,7 @@ package keepalived_test
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -184,6 +185,19 @@ func TestKeepalivedTakesIt(t *testing.T) {
 	for name, change := range goldens {
 		if got := complaints(t, render(t, change)); len(got) > 0 {
 			t.Errorf("%s: keepalived says %q", name, got)
+		}
+	}
+	for _, kind := range []string{"UDP-CONNECT", "SCTP", "TCP", "HTTP"} { // with what the API takes
+		for _, n := range []int{-1, 0, 1, math.MaxInt32} {
+			cfg := render(t, func(lb *amphora.LoadBalancer) {
+				lb.Pools[0].Persistence = &amphora.Persistence{Type: "SOURCE_IP", Timeout: n}
+				lb.Pools[0].Monitor = monitor(kind)
+				lb.Pools[0].Monitor.Delay, lb.Pools[0].Monitor.Timeout, lb.Pools[0].Monitor.FallThreshold = max(n, 0), max(n, 0), 10
+				lb.Pools[0].Members[0].Weight, lb.Pools[0].Members[1].Weight, lb.Listeners[0].ConnectionLimit = 0, 256, n
+			})
+			if got := complaints(t, cfg); len(got) > 0 {
+				t.Errorf("%s with %d: keepalived says %q", kind, n, got)
+			}
 		}
 	}
 	for _, s := range []string{"!x", "#", `"`, "'", `\`, `a\`, "a b", "$HOME", "${_PWD}", "$(PATH)", "%", "{", "}", "~SEQ(i,1,9)", "~LST(a)", "é", "\xff"} {
