@@ -3,6 +3,7 @@ package haproxy
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,6 +110,9 @@ var schemes = map[string]string{"HTTP": "http", protocolTerminated: "https"}
 // methods are those of a health monitor's http_method.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "PATCH", "CONNECT"}
 
+// longest are the seconds that haproxy counts to. The API takes more.
+const longest = math.MaxInt32 / 1000
+
 func (r *renderer) monitor(p amphora.Pool) error {
 	m := p.Monitor
 	if m == nil || !m.Enabled {
@@ -117,7 +121,7 @@ func (r *renderer) monitor(p amphora.Pool) error {
 	if r.atLeast(1, 6) {
 		r.line("load-server-state-from-file global")
 	}
-	r.line("timeout check %ds", m.Timeout)
+	r.line("timeout check %ds", min(m.Timeout, longest))
 	switch m.Type {
 	case "HTTP", "HTTPS":
 		return r.httpCheck(m)
@@ -195,7 +199,8 @@ func (r *renderer) check(p amphora.Pool, m amphora.Member) string {
 	if p.TLS != nil && len(p.TLS.ALPN) > 0 && r.atLeast(1, 9) {
 		s += " check-alpn " + strings.Join(p.TLS.ALPN, ",")
 	}
-	s += fmt.Sprintf(" inter %ds fall %d rise %d", c.Delay, c.FallThreshold, c.RiseThreshold)
+	delay := min(max(c.Delay, 1), longest) // haproxy refuses 0, which the API takes
+	s += fmt.Sprintf(" inter %ds fall %d rise %d", delay, c.FallThreshold, c.RiseThreshold)
 	if m.MonitorAddress.IsValid() {
 		s += " addr " + m.MonitorAddress.WithZone("").String()
 	}

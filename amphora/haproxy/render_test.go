@@ -3,6 +3,7 @@ package haproxy_test
 import (
 	"bytes"
 	"errors"
+	"math"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -219,6 +220,29 @@ func check(tb testing.TB, cfg []byte) ([]byte, error) {
 		tb.Fatal(err)
 	}
 	return exec.Command("haproxy", "-c", "-L", haproxy.PeerName(version26.AmphoraID), "-f", file).CombinedOutput()
+}
+
+// TestNumbers has haproxy read the least and the greatest that the API takes.
+func TestNumbers(t *testing.T) {
+	const longest = 2073600000 // of a listener's timeouts
+	for _, kind := range []string{"HTTP", "HTTPS", "PING", "TCP", "TLS-HELLO"} {
+		for _, n := range []int{0, 1, math.MaxInt32} {
+			lb := site()
+			l, m := &lb.Listeners[0], monitor(kind)
+			l.ConnectionLimit = n
+			l.TimeoutClientData, l.TimeoutMemberConnect = min(n, longest), min(n, longest)
+			l.TimeoutMemberData, l.TimeoutTCPInspect = min(n, longest), min(n, longest)
+			m.Delay, m.Timeout, m.RiseThreshold, m.FallThreshold = n, n, 10, 10
+			lb.Pools[0].Monitor = m
+			cfg, _, err := haproxy.Render(lb, version26)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out, err := check(t, cfg); err != nil {
+				t.Errorf("%s with %d: %s", kind, n, out)
+			}
+		}
+	}
 }
 
 func TestNothingToRun(t *testing.T) {
