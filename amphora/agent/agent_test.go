@@ -64,6 +64,7 @@ type rig struct {
 	client tls.Certificate
 	roots  *x509.CertPool
 	stop   func()
+	agent  *agent.Agent
 
 	workers map[int]bool // that served when something was applied
 }
@@ -180,6 +181,7 @@ func (r *rig) run() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.agent = a
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

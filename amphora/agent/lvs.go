@@ -18,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/ottavino/ottavino/amphora/checker"
+	"github.com/ottavino/ottavino/amphora/heartbeat"
 	"github.com/ottavino/ottavino/amphora/keepalived"
 )
 
@@ -30,6 +31,26 @@ type lvs struct {
 	mu      sync.Mutex
 	stopped map[string]bool   // by a controller, or not started yet, since the agent started
 	retries map[string]*retry // of those that died
+	states  map[string]*state
+}
+
+// state is what was told of a listener last. Who changes its keepalived holds steady, and what the kernel has meanwhile is not told: a
+// pool would be down, and its load balancer with it, until a keepalived that was just started has made its virtual servers.
+type state struct {
+	steady   sync.RWMutex
+	told     bool
+	listener heartbeat.Listener
+	poolID   string
+	pool     heartbeat.Pool
+}
+
+func (v *lvs) state(id string) *state {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.states[id] == nil {
+		v.states[id] = &state{}
+	}
+	return v.states[id]
 }
 
 // retry is when a keepalived that died is started again.
@@ -39,7 +60,7 @@ type retry struct {
 }
 
 func newLVS(base string, s services) *lvs {
-	return &lvs{base: base, services: s, stopped: map[string]bool{}, retries: map[string]*retry{}}
+	return &lvs{base: base, services: s, stopped: map[string]bool{}, retries: map[string]*retry{}, states: map[string]*state{}}
 }
 
 const lvsPrefix = "octavia-keepalivedlvs-"
@@ -180,6 +201,9 @@ func (v *lvs) service(id string) service {
 
 // start runs keepalived in the namespace, where it makes itself a daemon.
 func (v *lvs) start(ctx context.Context, id string) error {
+	s := v.state(id)
+	s.steady.Lock()
+	defer s.steady.Unlock()
 	if err := v.end(ctx, id); err != nil {
 		return err
 	}
@@ -231,6 +255,9 @@ func (v *lvs) reload(ctx context.Context, id string) error {
 	if written(v.pidFiles(id)[2], isKeepalived) == 0 || !cfg.Balances() || !serves(cfg) {
 		return v.start(ctx, id)
 	}
+	s := v.state(id)
+	s.steady.Lock()
+	defer s.steady.Unlock()
 	read := time.Now()
 	if err := syscall.Kill(v.pid(id), syscall.SIGHUP); err != nil {
 		return fmt.Errorf("signal keepalived: %w", err)
@@ -305,7 +332,7 @@ func (v *lvs) remove(ctx context.Context, id string) error {
 		return err
 	}
 	v.services.remove(ctx, v.service(id))
-	v.forgive(id)
+	v.forget(id)
 	return os.Remove(v.configFile(id))
 }
 
@@ -322,6 +349,14 @@ func (v *lvs) forgive(id string) {
 	defer v.mu.Unlock()
 	delete(v.stopped, id)
 	delete(v.retries, id)
+}
+
+// forget is forgive for one that is removed.
+func (v *lvs) forget(id string) {
+	v.forgive(id)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.states, id)
 }
 
 const (

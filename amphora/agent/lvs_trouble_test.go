@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -19,6 +20,28 @@ func testUDPTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	one := r.udpEcho("one")
+	t.Run("a keepalived that starts is no pool that is down", func(t *testing.T) {
+		r.serves(r.udpConfig(monitored))
+		ctx, cancel := context.WithCancel(t.Context())
+		told := make(chan string, 1)
+		go func() {
+			for ctx.Err() == nil {
+				if m := r.agent.MeasureUDP(); len(m.Listeners) != 1 || m.Pools[udpPool].Status != "UP" {
+					told <- fmt.Sprint(m)
+					return
+				}
+			}
+			told <- ""
+		}()
+		for range 2 {
+			r.serves(r.udpConfig(monitored, one.member()))
+			r.serves(r.udpConfig(monitored))
+		}
+		cancel()
+		if wrong := <-told; wrong != "" {
+			t.Errorf("meanwhile a heartbeat would tell %s", wrong)
+		}
+	})
 	t.Run("keepalived does not serve", func(t *testing.T) {
 		good := r.udpConfig(nil, one.member())
 		r.serves(good)

@@ -139,18 +139,43 @@ func (a *Agent) measureUDP(m heartbeat.Message) {
 	defer a.ledger.mu.Unlock()
 	totals := map[string]counters{}
 	for _, id := range a.lvs.ids() {
-		cfg, err := a.lvs.config(id)
-		if err != nil || !cfg.Enabled || !a.lvs.running(id) {
+		s := a.lvs.state(id)
+		if s.steady.TryRLock() {
+			a.lvs.look(id, s, totals)
+			s.steady.RUnlock()
+		}
+		if !s.told {
 			continue
 		}
-		have, err := readServices(cfg)
-		if err != nil {
-			continue
+		m.Listeners[id] = s.listener
+		if s.poolID != "" {
+			m.Pools[s.poolID] = s.pool
 		}
-		report(cfg, have, a.lvs.pending(id), m, totals)
 	}
 	a.ledger.note("", totals)
 	a.ledger.serves("", totals)
+}
+
+// look asks the kernel about a listener. A pool that got its first members is not down because keepalived has not read of them.
+func (v *lvs) look(id string, s *state, totals map[string]counters) {
+	told := s.told
+	s.told = false
+	cfg, err := v.config(id)
+	if err != nil || !cfg.Enabled || !v.running(id) {
+		return
+	}
+	have, err := readServices(cfg)
+	if err != nil {
+		return
+	}
+	m := heartbeat.Message{Listeners: map[string]heartbeat.Listener{}, Pools: map[string]heartbeat.Pool{}}
+	pending := v.pending(id)
+	report(cfg, have, pending, m, totals)
+	pool := m.Pools[cfg.PoolID]
+	if pending && told && s.poolID == cfg.PoolID {
+		pool.Status = s.pool.Status
+	}
+	s.told, s.listener, s.poolID, s.pool = true, m.Listeners[cfg.ListenerID], cfg.PoolID, pool
 }
 
 // report adds a listener to the message. pending says that keepalived has not read its newest configuration.
