@@ -102,6 +102,7 @@ func (m *Manager) apply(ctx context.Context, a *db.Amphora, h *db.Health, messag
 	if err != nil {
 		m.metrics.heartbeats.WithLabelValues("failed").Inc()
 		m.pulse.owe(message)
+		m.pulse.uncounted(a.ID)
 		m.Log.ErrorContext(ctx, "heartbeat not stored", "error", err)
 	} else {
 		m.logStatistics(ctx, rows)

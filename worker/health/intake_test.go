@@ -123,6 +123,26 @@ func TestCountersOutliveTheirHeartbeat(t *testing.T) {
 	}
 }
 
+// TestIdleAtLast: an amphora has no connections any more, and the database was away when it said so.
+func TestIdleAtLast(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, dbtest.SQLite, agents{}, nil)
+	say := func(conns int64) {
+		m := r.message("UP", "UP")
+		m.Listeners[r.listener] = heartbeat.Listener{Status: "OPEN", Stats: heartbeat.Stats{Conns: conns}}
+		r.send(m)
+		r.seq++
+	}
+	say(3)
+	r.until("connections are stored", func() bool { return r.statistics().ActiveConnections == 3 })
+	other := r.sql()
+	exec(t, other, "ALTER TABLE listener_statistics RENAME TO elsewhere")
+	say(0)
+	r.until("a heartbeat is not stored", func() bool { return r.heartbeats("failed") > 0 })
+	exec(t, other, "ALTER TABLE elsewhere RENAME TO listener_statistics")
+	r.until("there are none", func() bool { say(0); return r.statistics().ActiveConnections == 0 })
+}
+
 // TestEndOfTheManager: what it has received is stored before it ends.
 func TestEndOfTheManager(t *testing.T) {
 	t.Parallel()

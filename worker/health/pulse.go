@@ -111,6 +111,13 @@ func (p *pulse) counted(id string, rows []db.ListenerStatistics) bool {
 	return len(rows) > 0 && (moved || is.active || was.active || !slices.Equal(is.listeners, was.listeners))
 }
 
+// uncounted notes that the counters of an amphora were not stored: the next ones are worth a write.
+func (p *pulse) uncounted(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.load, id)
+}
+
 // complain says whether it is time to complain about a load balancer or an amphora (again).
 func (p *pulse) complain(id string, now time.Time, every time.Duration) bool {
 	p.mu.Lock()
