@@ -31,6 +31,21 @@ func (t *trial) offload() error {
 	return nil
 }
 
+// grown: the root file system has the flavor's disk.
+func (t *trial) grown() error {
+	const least = diskSize>>20 - 300
+	said, err := t.machine.shell.run("df -m --output=size / | tail -n1")
+	if err != nil {
+		return err
+	}
+	size, err := strconv.Atoi(said)
+	if err != nil || size < least {
+		return fmt.Errorf("the root file system has %s MiB, want %d: %w", said, least, errors.Join(err, errors.New("it did not grow")))
+	}
+	fmt.Printf("disk           %d MiB\n", size)
+	return nil
+}
+
 // bounded: more logs than the disk has room for leave it room. Their messages are long, because the machine may be slow.
 func (t *trial) bounded() error {
 	const most = 200 // MiB

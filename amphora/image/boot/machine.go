@@ -32,6 +32,8 @@ const (
 	host          = "10.0.3.2" // this machine, seen from the traffic network
 	vipMAC        = "52:54:00:0c:7a:02"
 	mgmtMAC       = "52:54:00:0c:7a:01"
+
+	diskSize = 4 << 30 // a flavor's, larger than the image
 )
 
 // boot starts the machine with a copy of the image, so that the image stays as it is. Port of this machine leads to the agent's.
@@ -43,7 +45,7 @@ func boot(ctx context.Context, dir, image, drive string, port, memoryMiB int) (*
 	if err := addShell(ctx, dir, disk); err != nil {
 		return nil, err
 	}
-	if err := os.Truncate(disk, 4<<30); err != nil { // a flavor's, larger than the image
+	if err := os.Truncate(disk, diskSize); err != nil {
 		return nil, err
 	}
 	m := &machine{dir: dir, done: make(chan struct{})}

@@ -147,7 +147,7 @@ func (t *trial) story(started time.Time) error {
 		return err
 	}
 	fmt.Printf("memory         %d MiB free or cache\n", (details.MemoryFreeKiB+details.MemoryBuffersKiB+details.MemoryCachedKiB)>>10)
-	for _, chapter := range []func() error{t.offload, t.bounded, t.outlives, t.datagrams, t.revived, t.standsBy, t.reset, t.noDatagrams} {
+	for _, chapter := range []func() error{t.grown, t.offload, t.bounded, t.outlives, t.datagrams, t.revived, t.standsBy, t.reset, t.noDatagrams} {
 		if err := chapter(); err != nil {
 			return err
 		}

@@ -59,15 +59,18 @@ const (
 	dirMode  = 0o755
 )
 
-// Apply writes what the drive says below root, "" for /. Files are written once per instance, the network's at every boot.
+// Apply writes what the drive says below root, "" for /. Files are written once per instance, the network's at every boot. Who does
+// not understand what is said of the network may yet be reached by DHCP, and then needs the files.
 func (d *Drive) Apply(root string) error {
 	meta, err := d.meta()
 	if err != nil {
 		return err
 	}
-	if err := d.network(root); err != nil {
-		return err
-	}
+	return errors.Join(d.network(root), d.instance(root, meta))
+}
+
+// instance writes the files of a new instance.
+func (d *Drive) instance(root string, meta metadata) error {
 	seen, err := os.ReadFile(filepath.Join(root, marker))
 	if err == nil && string(seen) == meta.UUID {
 		return nil

@@ -106,8 +106,6 @@ func TestTrickyDrives(t *testing.T) {
 		"file out of the drive": {"latest/meta_data.json": `{"uuid": "1", "files": [{"path": "/f", "content_path": "../../../` + outside + `"}]}`},
 		"no YAML":               {"latest/meta_data.json": `{"uuid": "1"}`, "latest/user_data": "#cloud-config\nsecret: [key\n"},
 		"no base64":             {"latest/meta_data.json": `{"uuid": "1"}`, "latest/user_data": "#cloud-config\nwrite_files: [{path: /f, encoding: b64, content: '%'}]\n"},
-		"no network":            {"latest/meta_data.json": `{"uuid": "1"}`, "latest/network_data.json": `{"links": [{"id": "a"}], "networks": [{"link": "a", "type": "ipv4", "ip_address": "x"}]}`},
-		"no JSON":               {"latest/meta_data.json": `{"uuid": "1"}`, "latest/network_data.json": "{"},
 	} {
 		root := t.TempDir()
 		err := drive(t, files).Apply(root)
@@ -127,6 +125,27 @@ func TestTrickyDrives(t *testing.T) {
 	})
 	if err := d.Apply(root); err != nil || content(t, root, "/up") != "a" {
 		t.Errorf("path above the root: got %v", err)
+	}
+}
+
+// TestStrangeNetwork: the files of an instance do not depend on what is said of its network.
+func TestStrangeNetwork(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string]string{
+		"no address": `{"links": [{"id": "a"}], "networks": [{"link": "a", "type": "ipv4", "ip_address": "x"}]}`,
+		"no JSON":    "{",
+	} {
+		root := t.TempDir()
+		files := map[string]string{
+			"latest/meta_data.json":    `{"uuid": "1", "files": [{"path": "/f", "content_path": "content/0000"}]}`,
+			"latest/network_data.json": data, "content/0000": "text",
+		}
+		if err := drive(t, files).Apply(root); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+		if got := content(t, root, "/f") + content(t, root, "/var/lib/octavia/instance-id"); got != "text1" {
+			t.Errorf("%s: got %q, want the file and the instance's id", name, got)
+		}
 	}
 }
 
