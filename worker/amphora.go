@@ -135,10 +135,19 @@ func (p *pass) createServer(ctx context.Context, a *db.Amphora) error {
 		return err
 	}
 	found = slices.DeleteFunc(found, func(s compute.Server) bool { return s.Status == compute.ServerDeleted || s.TaskState == "deleting" })
-	columns := []string{"compute_id", "status"}
 	if len(found) == 0 {
 		spec, notAfter, err := p.serverSpec(ctx, a)
 		if err != nil {
+			return err
+		}
+		// Written first: a server whose creation is not answered is found by its name, which tells none of this.
+		a.ImageID, a.ComputeFlavor = &spec.ImageID, &spec.FlavorID
+		columns := []string{"image_id", "compute_flavor"}
+		if !notAfter.IsZero() {
+			a.CertExpiration = ptr(notAfter.UTC())
+			columns = append(columns, "cert_expiration")
+		}
+		if err := p.update(ctx, a, columns...); err != nil {
 			return err
 		}
 		s, err := p.Compute.CreateServer(ctx, spec)
@@ -146,15 +155,9 @@ func (p *pass) createServer(ctx context.Context, a *db.Amphora) error {
 			return err
 		}
 		found = []compute.Server{s}
-		a.ImageID, a.ComputeFlavor = &spec.ImageID, &spec.FlavorID
-		columns = append(columns, "image_id", "compute_flavor")
-		if !notAfter.IsZero() {
-			a.CertExpiration = ptr(notAfter.UTC())
-			columns = append(columns, "cert_expiration")
-		}
 	}
 	a.ComputeID, a.Status = &found[0].ID, db.Booting
-	return p.update(ctx, a, columns...)
+	return p.update(ctx, a, "compute_id", "status")
 }
 
 // flavorData is what a flavor profile may say about amphorae.

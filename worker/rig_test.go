@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ottavino/ottavino/amphora"
+	"github.com/ottavino/ottavino/amphora/certs"
 	"github.com/ottavino/ottavino/cloud"
 	"github.com/ottavino/ottavino/compute"
 	"github.com/ottavino/ottavino/db"
@@ -68,8 +69,16 @@ func newRig(t *testing.T, tweak ...func(*worker.Config)) *rig {
 	for _, change := range tweak {
 		change(&cfg)
 	}
+	var ca worker.Authority
+	if cfg.ClientCA != nil { // keys take long
+		installation, err := certs.NewInstallation(time.Now(), 24*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ca = installation.Servers
+	}
 	w, err := worker.New(cfg, worker.Deps{
-		Store: r.store, Compute: compute.NewNova(session, compute.Config{Endpoint: cloud.Endpoint{Type: "compute"}}),
+		CA: ca, Store: r.store, Compute: compute.NewNova(session, compute.Config{Endpoint: cloud.Endpoint{Type: "compute"}}),
 		Images:  compute.NewGlance(session, cloud.Endpoint{Type: "image"}),
 		Network: network.NewNeutron(session, cloud.Endpoint{Type: "network"}), Agent: r.agent,
 		Secrets: secret.NewBarbican(session, cloud.Endpoint{}), Sealer: sealer,

@@ -84,6 +84,24 @@ func TestServerInErrorIsBuiltAnew(t *testing.T) {
 	r.remove(id)
 }
 
+// TestUnansweredCreateIsRemembered: of a server whose creation was not answered all is known that of others is, above all when its
+// certificate expires: nobody renews one that expires never.
+func TestUnansweredCreateIsRemembered(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.ClientCA = func() ([]byte, error) { return []byte("a CA"), nil } })
+	r.cloud.Inject(sandbox.Fault{Method: "POST", Path: "/servers$", AfterEffect: true, Drop: true, Times: 1})
+	id := r.balancer()
+	r.active(id)
+	a := r.tree(id).Amphorae[0]
+	if a.CertExpiration == nil || a.ImageID == nil || a.ComputeFlavor == nil {
+		t.Errorf("got certificate until %v, image %v, flavor %v, want them known", a.CertExpiration, a.ImageID, a.ComputeFlavor)
+	}
+	if n := len(r.cloud.Servers("amphora-")); n != 1 {
+		t.Errorf("got %d servers, want 1", n)
+	}
+	r.remove(id)
+}
+
 func TestDeadAmphoraIsReplaced(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
