@@ -99,10 +99,10 @@ func (p *pass) ensureServer(ctx context.Context, a *db.Amphora) error {
 		p.Log.WarnContext(ctx, "the server of a serving amphora is not ACTIVE", "server_status", string(s.Status))
 		return nil
 	}
-	if p.Now().Sub(created(a)) > p.cfg.ServerBudget {
+	if p.Now().Sub(lateSince(a)) > p.cfg.ServerBudget {
 		return p.condemn(ctx, a, "ServerBuildTimeout", fmt.Sprintf("the server is still %s after %s: another one is built", s.Status, p.cfg.ServerBudget))
 	}
-	return p.later("the server to be ACTIVE", created(a), p.cfg.ServerWaitMax)
+	return p.later("the server to be ACTIVE", lateSince(a), p.cfg.ServerWaitMax)
 }
 
 func inService(a db.Amphora) bool { return a.Status == db.Allocated || a.Status == db.FailoverStopped }
@@ -282,7 +282,11 @@ func (p *pass) notePlace(ctx context.Context, a *db.Amphora, s compute.Server) e
 		a.LBNetworkIP, a.CachedZone = &nic.FixedIPs[0].Address, &s.Zone
 		return p.update(ctx, a, "lb_network_ip", "cached_zone")
 	}
-	return p.later("the server's address on the management network", created(a), p.cfg.ServerWaitMax)
+	if !inService(*a) && p.Now().Sub(lateSince(a)) > p.cfg.ServerBudget {
+		return p.condemn(ctx, a, "ServerWithoutAddress",
+			fmt.Sprintf("the server has no address on the first of amp_boot_network_list after %s: another one is built", p.cfg.ServerBudget))
+	}
+	return p.later("the server's address on the management network", lateSince(a), p.cfg.ServerWaitMax)
 }
 
 func target(a *db.Amphora) (amphora.Target, error) {
@@ -307,10 +311,10 @@ func (p *pass) ensureAgent(ctx context.Context, a *db.Amphora) error {
 		return p.dropTwins(ctx, a)
 	case inService(*a) || !errors.As(err, &agent) || !agent.NotReady:
 		return err
-	case p.Now().Sub(created(a)) > p.cfg.AgentBudget+p.cfg.ServerBudget:
+	case p.Now().Sub(lateSince(a)) > p.cfg.AgentBudget:
 		return p.condemn(ctx, a, "AgentUnreachable", "the agent never answered: another amphora is built: "+err.Error())
 	}
-	return p.later("the agent to answer", created(a), p.cfg.AgentWaitMax)
+	return p.later("the agent to answer", lateSince(a), p.cfg.AgentWaitMax)
 }
 
 // firstAsk bounds a question to an agent that may be booting: better ask again soon than wait for a packet's retransmission.
@@ -450,13 +454,13 @@ func (p *pass) removeAmphora(ctx context.Context, a *db.Amphora) error {
 		}
 	}
 	if len(found) > 0 {
-		return p.later("the server to be gone", p.lateSince(a), p.cfg.ServerWaitMax)
+		return p.later("the server to be gone", lateSince(a), p.cfg.ServerWaitMax)
 	}
 	return p.deletePortsNamed(ctx, portNames{base: a.ID, member: a.ID})
 }
 
-// lateSince is when the amphora's row was changed last, which is when its end began.
-func (p *pass) lateSince(a *db.Amphora) time.Time {
+// lateSince is when the amphora's row was changed last: when its server was asked for, when that was ACTIVE, or when its end began.
+func lateSince(a *db.Amphora) time.Time {
 	if a.UpdatedAt == nil {
 		return created(a)
 	}

@@ -83,7 +83,7 @@ func (p *pass) amphora(ctx context.Context) (*db.Amphora, error) {
 func (p *pass) beginsToGo(successor *db.Amphora) bool {
 	return slices.ContainsFunc(p.tree.Amphorae, func(a db.Amphora) bool {
 		return a.ID != successor.ID && doomed(a) &&
-			(a.Status != db.PendingDelete || p.Now().Sub(p.lateSince(&a)) < p.cfg.RemovalPatience)
+			(a.Status != db.PendingDelete || p.Now().Sub(lateSince(&a)) < p.cfg.RemovalPatience)
 	})
 }
 

@@ -102,6 +102,38 @@ func TestUnansweredCreateIsRemembered(t *testing.T) {
 	r.remove(id)
 }
 
+// TestWaitForNovaIsNotTheServers: time that passed before a server could be asked for is not taken from its own.
+func TestWaitForNovaIsNotTheServers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.ServerBudget = 500 * time.Millisecond })
+	heal := r.cloud.Inject(sandbox.Fault{Method: "POST", Path: "/servers$", Status: 403, Body: `{"forbidden": {"message": "Quota exceeded for cores", "code": 403}}`})
+	id := r.balancer()
+	r.until("the row is older than a server may become", func() bool {
+		all := r.tree(id).Amphorae
+		return len(all) > 0 && all[0].CreatedAt != nil && time.Since(*all[0].CreatedAt) > time.Second
+	})
+	r.cloud.Inject(sandbox.Fault{Method: "GET", Path: "/servers/[^?]*$", Times: 3, Status: 200, Body: `{"server": {"id": "x", "status": "BUILD", "addresses": {}}}`})
+	heal()
+	r.active(id)
+	if got := r.reasons(id); strings.Contains(got, "ServerBuildTimeout") {
+		t.Errorf("got events %s, want the first server to be waited for", got)
+	}
+	r.remove(id)
+}
+
+// TestServerWithoutAddress: one that Nova says is ACTIVE, but on no network of ours, is not waited for without end.
+func TestServerWithoutAddress(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.ServerBudget = 50 * time.Millisecond })
+	heal := r.cloud.Inject(sandbox.Fault{Method: "GET", Path: "/os-interface", Status: 200, Body: `{"interfaceAttachments": []}`})
+	id := r.balancer()
+	r.until("the owner is told", func() bool { return strings.Contains(r.reasons(id), "ServerWithoutAddress") })
+	heal()
+	r.active(id)
+	r.until("the first server is gone", func() bool { return len(r.cloud.Servers("amphora-")) == 1 })
+	r.remove(id)
+}
+
 func TestDeadAmphoraIsReplaced(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
