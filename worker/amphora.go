@@ -390,7 +390,8 @@ func (p *pass) dropTwins(ctx context.Context, a *db.Amphora) error {
 	return nil
 }
 
-// retire has Nova delete the servers of doomed amphorae before their successor takes the VIP.
+// retire has Nova delete the servers of doomed amphorae before their successor takes the VIP. A server that Nova does not delete, as
+// one that is locked, loses its port instead: the successor must neither wait for it nor share the VIP with it.
 func (p *pass) retire(ctx context.Context, successor *db.Amphora) error {
 	if inService(*successor) {
 		return nil
@@ -400,12 +401,20 @@ func (p *pass) retire(ctx context.Context, successor *db.Amphora) error {
 		if a.ID == successor.ID || !doomed(*a) || a.ComputeID == nil {
 			continue
 		}
-		if err := p.Compute.DeleteServer(ctx, *a.ComputeID); err != nil {
+		err := p.Compute.DeleteServer(ctx, *a.ComputeID)
+		if err != nil && p.lease.Attempts >= retireAttempts {
+			p.Log.WarnContext(ctx, "server of an amphora that is replaced not deleted: it loses its port", "server_id", *a.ComputeID, "error", err)
+			err = p.deletePortsNamed(ctx, portNames{base: a.ID})
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// retireAttempts is how many passes may fail before a successor goes on without the end of its predecessor's server.
+const retireAttempts = 2
 
 // removeDoomed takes away what is left of amphorae that were replaced.
 func (p *pass) removeDoomed(ctx context.Context, successor *db.Amphora) error {
@@ -445,15 +454,20 @@ func (p *pass) removeAmphora(ctx context.Context, a *db.Amphora) error {
 			found = append(found, s)
 		}
 	}
+	late := p.Now().Sub(lateSince(a)) > p.cfg.ServerBudget
 	for _, s := range found {
-		if s.TaskState == "deleting" {
+		if s.TaskState == "deleting" && !late {
 			continue
 		}
 		if err := p.Compute.DeleteServer(ctx, s.ID); err != nil {
 			return err
 		}
 	}
-	if len(found) > 0 {
+	switch {
+	case late && len(found) > 0:
+		return &failure{"ServerNotDeleted", db.KindAmphora, a.ID,
+			fmt.Errorf("server %s is still %s after Nova took its delete: it is asked for again", found[0].ID, found[0].Status)}
+	case len(found) > 0:
 		return p.later("the server to be gone", lateSince(a), p.cfg.ServerWaitMax)
 	}
 	return p.deletePortsNamed(ctx, portNames{base: a.ID, member: a.ID})

@@ -275,6 +275,61 @@ func TestUndeletableServerLocksNothing(t *testing.T) {
 	r.remove(id)
 }
 
+// TestLockedServerIsReplaced: Nova refuses to delete the old server. The new amphora serves all the same, and the old one has the VIP
+// no more.
+func TestLockedServerIsReplaced(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.RemovalPatience = time.Nanosecond })
+	id := r.balancer()
+	r.active(id)
+	port := *r.tree(id).Amphorae[0].VRRPPortID
+	heal := r.cloud.Inject(sandbox.Fault{Method: "DELETE", Path: "/servers/", Status: 409, Body: `{"conflictingRequest": {"message": "Instance is locked", "code": 409}}`})
+	old := r.failOver(id)
+	r.active(id)
+	now := r.tree(id).Amphorae
+	if len(now) != 2 || !strings.Contains(r.config(id), "10.10.0.250:80") {
+		t.Errorf("got %d amphorae, want the old one and one that serves", len(now))
+	}
+	if !r.called("DELETE", "/ports/"+port) {
+		t.Error("the old amphora keeps its port")
+	}
+	if got := r.reasons(id); !strings.Contains(got, "CloudConflict") {
+		t.Errorf("got events %s, want CloudConflict", got)
+	}
+	heal()
+	r.until("the old amphora is gone", func() bool {
+		now := r.tree(id).Amphorae
+		return len(now) == 1 && now[0].ID != old
+	})
+	r.remove(id)
+}
+
+// called says that a call was made of the cloud.
+func (r *rig) called(method, path string) bool {
+	return slices.ContainsFunc(r.cloud.Calls(), func(c sandbox.Call) bool { return c.Method == method && strings.Contains(c.Path, path) })
+}
+
+// TestUndeletedServerIsTold: Nova says yes to a delete and does nothing. The owner is told, and it is asked again.
+func TestUndeletedServerIsTold(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.ServerBudget = 50 * time.Millisecond })
+	id := r.balancer()
+	r.active(id)
+	server := *r.tree(id).Amphorae[0].ComputeID
+	heal := r.cloud.Inject(sandbox.Fault{Method: "GET", Path: "/servers/" + server, Status: 200, Body: `{"server": {"id": "` + server +
+		`", "status": "ACTIVE", "OS-EXT-STS:task_state": "deleting", "addresses": {}}}`})
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		_, _, err := tx.BeginDelete(ctx, id, db.AcceptPending)
+		return err
+	})
+	r.until("the owner is told", func() bool { return strings.Contains(r.reasons(id), "ServerNotDeleted") })
+	heal()
+	r.until("the load balancer is DELETED", func() bool { return r.tree(id).LoadBalancer.ProvisioningStatus == db.Deleted })
+	if left, err := r.cloud.Leaks(t.Context()); err != nil || len(left) > 0 {
+		t.Errorf("left in the cloud: %v %v", left, err)
+	}
+}
+
 func TestDriftIsRepaired(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(c *worker.Config) { c.DriftInterval = 20 * time.Millisecond })
