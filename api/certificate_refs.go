@@ -27,6 +27,19 @@ func (in *listenerIn) caRefs(l *db.Listener) (ca, crl string) {
 	return ca, crl
 }
 
+// caRefsToRead are those of caRefs that have to be readable: none when the body names neither. A secret that is gone must not keep a
+// listener from being renamed or disabled, nor from being rid of it.
+func (in *listenerIn) caRefsToRead(l *db.Listener) (ca, crl string) {
+	if in.clientCA.or("") == "" && in.clientCRL.or("") == "" {
+		return "", ""
+	}
+	ca, crl = in.caRefs(l)
+	if in.clientCRL.set {
+		crl = in.clientCRL.or("")
+	}
+	return ca, crl
+}
+
 // caRefs are the CA and revocation list that count: those of the body where it has the attribute, or
 // else those of the row (nil for a new pool).
 func (in *poolIn) caRefs(p *db.Pool) (ca, crl string) {
@@ -41,6 +54,14 @@ func (in *poolIn) caRefs(p *db.Pool) (ca, crl string) {
 		crl = deref(p.CRLContainerID)
 	}
 	return ca, crl
+}
+
+// caRefsToRead is for pools what it is for listeners.
+func (in *poolIn) caRefsToRead(p *db.Pool) (ca, crl string) {
+	if in.caRef.or("") == "" && in.crlRef.or("") == "" {
+		return "", ""
+	}
+	return in.caRefs(p)
 }
 
 // want adds references to those to be read.
@@ -66,7 +87,7 @@ func (s *Server) readListenerMaterial(ctx context.Context, who Identity, _ place
 		return nil // the transaction will say so, when it is its turn
 	}
 	var refs references
-	ca, crl := in.caRefs(l)
+	ca, crl := in.caRefsToRead(l)
 	refs.want(in.certificateRefs(), ca, crl)
 	in.material, err = s.readMaterial(ctx, who, refs)
 	return err
@@ -75,7 +96,7 @@ func (s *Server) readListenerMaterial(ctx context.Context, who Identity, _ place
 // readPoolMaterial reads what a POST (p is nil) or PUT of a pool refers to.
 func (s *Server) readPoolMaterial(ctx context.Context, who Identity, _ place, p *db.Pool, in *poolIn) (err error) {
 	var refs references
-	ca, crl := in.caRefs(p)
+	ca, crl := in.caRefsToRead(p)
 	refs.want(nonEmptyList(in.tlsRef.or("")), ca, crl)
 	in.material, err = s.readMaterial(ctx, who, refs)
 	return err

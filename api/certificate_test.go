@@ -150,7 +150,13 @@ func TestListenerCertificates(t *testing.T) {
 	f.must(200, "PUT", path, change(attributes(ofDefault, m.good, ofSNI, m.container)))
 	f.settle(lb)
 	m.sandbox.ForgetSecret(m.crl)
-	f.refuse(wrong{"stored references are read again", "PUT", path, change(`"name": "n"`), 400, unretrieved(m.crl)})
+	f.refuse(wrong{"the stored list is read with a CA", "PUT", path, change(attributes(ofCA, m.ca)), 400, unretrieved(m.crl)})
+	f.must(200, "PUT", path, change(`"name": "n"`))
+	f.settle(lb)
+	m.sandbox.ForgetSecret(m.ca)
+	f.must(200, "PUT", path, change(`"admin_state_up": false`))
+	f.settle(lb)
+	f.must(200, "PUT", path, change(`"client_crl_container_ref": null, "client_ca_tls_container_ref": null`))
 }
 
 func TestPoolCertificates(t *testing.T) {
@@ -170,7 +176,9 @@ func TestPoolCertificates(t *testing.T) {
 	f.refuseRefs(m.forPools(), "PUT", path, change)
 	f.untouched(lb, "[]", `[{"id":"`+id+`"}]`)
 	m.sandbox.ForgetSecret(m.crl)
-	f.refuse(wrong{"stored references are read again", "PUT", path, change(`"name": "n"`), 400, unretrieved(m.crl)})
+	f.refuse(wrong{"the stored list is read with a CA", "PUT", path, change(attributes(ofPoolCA, m.ca)), 400, unretrieved(m.crl)})
+	f.must(200, "PUT", path, change(`"name": "n"`))
+	f.settle(lb)
 	f.must(200, "PUT", path, change(`"crl_container_ref": null`))
 	f.settle(lb)
 	m.sandbox.ForgetSecret(m.ca)
@@ -282,10 +290,11 @@ func TestOvertaken(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	f.refuse(wrong{"overtaken", "PUT", listeners + "/" + id, `{"listener": {}}`, 409,
+	list := `{"listener": {"client_crl_container_ref": "list"}}`
+	f.refuse(wrong{"overtaken", "PUT", listeners + "/" + id, list, 409,
 		"Certificate references were changed by another request. Please try again."})
 	m.do = nil
-	f.must(200, "PUT", listeners+"/"+id, `{"listener": {}}`)
+	f.must(200, "PUT", listeners+"/"+id, list)
 }
 
 // TestReferencesAreLookedAtAgain: who names a reference in a PUT wants what it leads to now.

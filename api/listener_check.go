@@ -290,7 +290,7 @@ func (c *change) checkListenerChange(ctx context.Context, l *db.Listener, in *li
 	if crl != "" && ca == "" {
 		return Invalid("A client authentication CA reference is required to specify a client authentication revocation list.")
 	}
-	if err := in.material.checkCA(ca, crl); err != nil {
+	if err := in.material.checkCA(in.caRefsToRead(l)); err != nil {
 		return err
 	}
 	if err := c.checkCIDRs(ctx, in.cidrs.value); err != nil {

@@ -356,7 +356,7 @@ func (in *poolIn) checkMaterial(p *db.Pool) error {
 	if err := in.material.checkBundles(nonEmptyList(in.tlsRef.or(""))); err != nil {
 		return err
 	}
-	return in.material.checkCA(in.caRefs(p))
+	return in.material.checkCA(in.caRefsToRead(p))
 }
 
 // poolRemovable refuses while an L7 policy redirects to the pool.
