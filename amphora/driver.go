@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -376,13 +377,16 @@ func (a answer) refusal(op string) *AgentError {
 		message = string(a.body)
 	}
 	// Databases refuse a text that is not UTF-8, or that holds NUL.
-	message = strings.ReplaceAll(strings.ToValidUTF8(bounded(message), "?"), "\x00", "?")
+	message = strings.ReplaceAll(strings.ToValidUTF8(bounded(haproxyPID.ReplaceAllString(message, "$1 ")), "?"), "\x00", "?")
 	notReady := a.status == http.StatusNotFound && (!isJSON || strings.Contains(body.Details, noInterface))
 	return &AgentError{
 		Op: op, Status: a.status, Message: message, NotReady: notReady || a.status == http.StatusServiceUnavailable,
 		Err: fmt.Errorf("HTTP %d", a.status),
 	}
 }
+
+// haproxyPID is the number of the process in haproxy's words, which has them differ each time it says the same.
+var haproxyPID = regexp.MustCompile(`(?m)^(\[[A-Z]+\])\s+\(\d+\) : `)
 
 // bounded shortens what an agent said. Of haproxy's words the alerts count; warnings may be many and come first.
 func bounded(message string) string {

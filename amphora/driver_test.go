@@ -175,13 +175,13 @@ func TestLongRefusalsAreCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-// TestAlertsAreKept: what haproxy refuses is behind all that it warns of.
+// TestAlertsAreKept: what haproxy refuses is behind all that it warns of. It is the same each time.
 func TestAlertsAreKept(t *testing.T) {
-	said := strings.Repeat("[WARNING] (1) : hm\\n", 300) + `[ALERT]   (1) : config : [haproxy.cfg.new:7] : no\n`
+	said := strings.Repeat("[WARNING] (1) : hm\\n", 300) + `[ALERT]    (4711) : config : [haproxy.cfg.new:7] : no\n`
 	a := newAgent(t, amphoraID, map[string]answer{"POST /1.0/plug/network": {http.StatusBadRequest, "application/json", `{"message":"Invalid request","details":"` + said + `"}`}})
 	err := driver(t, a, nil).PlugNetwork(t.Context(), a.target(), amphora.NetworkPlug{})
 	var e *amphora.AgentError
-	if !errors.As(err, &e) || e.Message != "[ALERT]   (1) : config : [haproxy.cfg.new:7] : no\n" {
+	if !errors.As(err, &e) || e.Message != "[ALERT] config : [haproxy.cfg.new:7] : no\n" {
 		t.Errorf("got %v, want the alert", err)
 	}
 }
