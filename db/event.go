@@ -45,6 +45,23 @@ func (tx *Tx) Emit(ctx context.Context, e Event) error {
 	return nil
 }
 
+// Repeat is Emit for what an object is told in turns with other news, as a listener of each of its secrets: the event that says the
+// same and was last repeated since a time is raised, though it is not the newest.
+func (tx *Tx) Repeat(ctx context.Context, e Event, since time.Time) error {
+	e.Message = clip(e.Message)
+	raised := tx.db.WithContext(ctx).Model(&Event{}).
+		Where("load_balancer_id = ? AND object_kind = ? AND object_id = ? AND reason = ? AND message = ? AND last_at >= ?",
+			e.LoadBalancerID, e.ObjectKind, e.ObjectID, e.Reason, e.Message, since.UTC()).
+		UpdateColumns(map[string]any{"count": gorm.Expr("count + 1"), "last_at": tx.Now(), "request_id": e.RequestID})
+	if raised.Error != nil {
+		return fmt.Errorf("repeat event %s of %s %s: %w", e.Reason, e.ObjectKind, e.ObjectID, raised.Error)
+	}
+	if raised.RowsAffected > 0 {
+		return nil
+	}
+	return tx.Emit(ctx, e)
+}
+
 func (tx *Tx) emit(ctx context.Context, e Event) error {
 	g := tx.db.WithContext(ctx)
 	// One query for both: the object's newest event, and the one that a further event leaves no room for.

@@ -317,6 +317,18 @@ func TestEvents(t *testing.T) {
 			return err
 		})
 		w.tx(func(ctx context.Context, tx *db.Tx) error {
+			e := db.Event{LoadBalancerID: "lb", ObjectKind: string(db.KindListener), ObjectID: "l1", Type: "Warning", Reason: "Failed", Message: "y"}
+			if err := tx.Repeat(ctx, e, tx.Now().Add(-3*time.Second)); err != nil { // y was 2 s ago
+				return err
+			}
+			e.Message = "x"
+			return tx.Repeat(ctx, e, tx.Now().Add(time.Second))
+		})
+		got = texts(w.t, w.Store, "SELECT CONCAT(object_id, ' ', message, ' ', count) FROM ottavino_event ORDER BY id")
+		if want = []string{"l1 x 2", "l2 x 1", "l1 y 2", "l1 x 2"}; !slices.Equal(got, want) {
+			w.t.Errorf("after repeats: got %q, want %q", got, want)
+		}
+		w.tx(func(ctx context.Context, tx *db.Tx) error {
 			for i := range 210 {
 				e := db.Event{LoadBalancerID: "lb", ObjectID: "l3", Reason: "Many", Message: fmt.Sprint(i)}
 				if err := tx.Emit(ctx, e); err != nil {

@@ -118,7 +118,7 @@ func (p *pass) withoutRefused(ctx context.Context, refusal error) (again bool, e
 			if err := tx.PutSecretCopy(ctx, s.row); err != nil {
 				return err
 			}
-			return p.tell(ctx, tx, s, "Warning", "CertificateRefused", s.err.Error()+": the last good copy is served")
+			return p.tell(ctx, tx, s, s.since, "Warning", "CertificateRefused", s.err.Error()+": the last good copy is served")
 		})
 		if err != nil {
 			return false, err

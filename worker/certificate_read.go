@@ -40,6 +40,7 @@ type userSecret struct {
 	wish
 	row   db.SecretCopy // the copy, or what it will be
 	users []object
+	since time.Time // a bit before it was looked at last: what has been told since is repeated
 	good  *material // the copy: it has been applied; nil = there is none
 	fresh *material // read in this pass, and not the same
 	err   error     // why neither is there, or only good
@@ -108,7 +109,7 @@ func (p *pass) openCopy(ctx context.Context, w wish) *userSecret {
 		p.Log.WarnContext(ctx, "copy of a secret cannot be used: it is read anew", "reference", w.ref, "error", err)
 		return s
 	}
-	s.row, s.good = row, m
+	s.row, s.since, s.good = row, row.CheckedAt.Add(-time.Minute), m
 	return s
 }
 
@@ -245,7 +246,7 @@ func (p *pass) noteFailure(ctx context.Context, tx *db.Tx, s *userSecret) (db.Se
 	if err := p.warnOfExpiry(ctx, tx, s, s.good.NotAfter); err != nil {
 		return row, err
 	}
-	if err := p.tell(ctx, tx, s, "Warning", reason, s.err.Error()+": the last good copy is served"); err != nil {
+	if err := p.tell(ctx, tx, s, s.since, "Warning", reason, s.err.Error()+": the last good copy is served"); err != nil {
 		return row, err
 	}
 	row.CheckedAt, row.NextAt, row.Failures = p.Now(), p.Now().Add(jitter(wait)), row.Failures+1
@@ -258,10 +259,10 @@ func final(err error) bool {
 	return errors.As(err, &said)
 }
 
-// tell records an event for each that uses a secret.
-func (p *pass) tell(ctx context.Context, tx *db.Tx, s *userSecret, severity, reason, message string) error {
+// tell records an event for each that uses a secret, or raises the one that it has been told since.
+func (p *pass) tell(ctx context.Context, tx *db.Tx, s *userSecret, since time.Time, severity, reason, message string) error {
 	for _, u := range s.users {
-		if err := tx.Emit(ctx, p.about(u.kind, u.id, severity, reason, message)); err != nil {
+		if err := tx.Repeat(ctx, p.about(u.kind, u.id, severity, reason, message), since); err != nil {
 			return err
 		}
 	}
@@ -283,7 +284,7 @@ func (p *pass) warnOfExpiry(ctx context.Context, tx *db.Tx, s *userSecret, notAf
 	if !notAfter.After(p.Now()) {
 		verb = "expired"
 	}
-	return p.tell(ctx, tx, s, "Warning", "CertificateExpires", fmt.Sprintf("certificate %s %s at %s", s.ref, verb, notAfter.UTC().Format(time.RFC3339)))
+	return p.tell(ctx, tx, s, p.Now().Add(-36*time.Hour), "Warning", "CertificateExpires", fmt.Sprintf("certificate %s %s at %s", s.ref, verb, notAfter.UTC().Format(time.RFC3339)))
 }
 
 // blameUsers leaves out who refers to what cannot be had. When that may change by itself, the pass fails in the end, so that
@@ -360,7 +361,7 @@ func (p *pass) keepSecrets(ctx context.Context, tx *db.Tx) error {
 		if s.good == nil {
 			continue
 		}
-		if err := p.tell(ctx, tx, s, "Normal", "CertificateRotated", "what "+s.ref+" leads to has changed and is in use"); err != nil {
+		if err := p.tell(ctx, tx, s, p.Now(), "Normal", "CertificateRotated", "what "+s.ref+" leads to has changed and is in use"); err != nil {
 			return err
 		}
 	}

@@ -158,6 +158,31 @@ func TestVanishedSecretBreaksNothing(t *testing.T) {
 	}
 }
 
+// TestLostSecretsAreNoFlood: what is told of several secrets in turn does not push other events out of those that are kept.
+func TestLostSecretsAreNoFlood(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.SecretInterval = 5 * time.Millisecond })
+	id := r.balancer()
+	r.active(id)
+	refs := []string{r.deposit(certtest.Issue(t, nil, "www").Bundle()), r.deposit(certtest.Issue(t, nil, "shop").Bundle())}
+	listener := r.terminated(id, 443, refs)
+	r.active(id)
+	for _, ref := range refs {
+		r.cloud.ForgetSecret(ref)
+	}
+	count := func() (n int) {
+		for _, e := range r.events(listener, "SecretLost") {
+			n += e.Count
+		}
+		return n
+	}
+	r.until("the owner was told ten times", func() bool { return count() >= 10 })
+	if n := len(r.events(listener, "SecretLost")); n != 2 {
+		t.Errorf("got %d events, want one of each secret", n)
+	}
+	r.remove(id)
+}
+
 // TestNothingIsCutOff: where there are no copies, as on a load balancer that another service leaves, a drift check takes nobody
 // out of service whose secret cannot be read, and a change of the reference waits before it does.
 func TestNothingIsCutOff(t *testing.T) {
