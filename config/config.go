@@ -59,8 +59,8 @@ type Config struct {
 	// files and directories that were loaded, then where Octavia looks.
 	Path []string
 
-	// Warnings say what the files hold and nobody reads: probably misspelt, or long gone. Each
-	// names file, line, group and key, never a value.
+	// Warnings say what the files hold and nobody reads: probably misspelt, or long gone; and which
+	// options have no effect here. Each names file, line, group and key, never a value.
 	Warnings []string
 }
 
@@ -150,6 +150,6 @@ func build(src *source) (*Config, error) {
 	if err := finish(cfg, src, rows); err != nil {
 		return nil, err
 	}
-	cfg.Warnings = src.leftovers(rows)
+	cfg.Warnings = append(src.leftovers(rows), src.ineffective(rows)...)
 	return cfg, nil
 }

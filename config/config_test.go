@@ -211,6 +211,7 @@ func TestRefused(t *testing.T) {
 		"not a number":     {"[house_keeping]\ncleanup_interval = NaN", "not a number of seconds"},
 		"negative":         {"[house_keeping]\ncleanup_interval = -1", "negative"},
 		"overlong":         {"[house_keeping]\ncleanup_interval = 1e30", "too long"},
+		"volumes":          {"[controller_worker]\nvolume_driver = volume_cinder_driver", "cannot boot from volumes"},
 		"template":         {"[haproxy_amphora]\nhaproxy_template = /x.j2", "Jinja2"},
 		"log template":     {"[amphora_agent]\nlogging_template_override = /x", "Jinja2"},
 		"TLS floor":        {"[api_settings]\nminimum_tls_version = TLSv1.3", "default_listener_tls_versions: TLSv1.2 is below"},
@@ -349,6 +350,14 @@ spare_amphora_pool_size = 2
 anything = 1
 [keystone_authtoken]
 memcached_servers = h:11211
+service_token_roles_required = true
+[networking]
+max_retries = 15
+retry_max = 20
+[controller_worker]
+event_notifications = True
+[health_manager]
+status_update_threads = 4
 `)
 	var got []string
 	for _, w := range cfg.Warnings {
@@ -359,6 +368,9 @@ memcached_servers = h:11211
 		"[DEFAULT] api_handler is not an option and is ignored",
 		"[controler_worker] workers belongs to no known group and is ignored",
 		"[house_keeping] spare_amphora_pool_size is not an option and is ignored",
+		"[keystone_authtoken] service_token_roles_required has no effect: service tokens are not looked at",
+		"[networking] retry_max has no effect: failed calls are repeated with growing waits until they succeed",
+		"[health_manager] stats_update_threads has no effect: statistics are handled with the heartbeat",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

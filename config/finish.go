@@ -23,6 +23,7 @@ func finish(cfg *Config, src *source, rows []row) error {
 	return errors.Join(
 		checkTLS(cfg.APISettings),
 		checkCiphers(cfg.APISettings),
+		checkVolumes(cfg.ControllerWorker.VolumeDriver),
 		checkTemplate("haproxy_amphora", "haproxy_template", cfg.HAProxyAmphora.HAProxyTemplate),
 		checkTemplate("amphora_agent", "logging_template_override", cfg.AmphoraAgent.LoggingTemplateOverride),
 	)
@@ -114,6 +115,14 @@ func checkCiphers(api APISettings) error {
 
 func refuse(key, reason string) error {
 	return &ValueError{Group: "api_settings", Key: key, Reason: reason}
+}
+
+// checkVolumes refuses what would silently be done otherwise: amphorae would boot from images, whose flavor may have no disk for that.
+func checkVolumes(driver string) error {
+	if driver != "volume_cinder_driver" {
+		return nil
+	}
+	return &ValueError{Group: "controller_worker", Key: "volume_driver", Reason: "amphorae cannot boot from volumes; use volume_noop_driver"}
 }
 
 // checkTemplate refuses what would silently not be done.

@@ -7,7 +7,7 @@ import (
 
 // ControllerWorker is [controller_worker].
 type ControllerWorker struct {
-	Workers                    int           `opt:"workers" default:"1" min:"1"`                                                                                      // Scale of the worker's concurrency.
+	Workers                    int           `opt:"workers" default:"1" min:"1"`                                                                                      // Load balancers that are worked on at once, in units of 32.
 	AmpActiveRetries           int           `opt:"amp_active_retries" default:"30"`                                                                                  // How often amp_active_wait_sec may pass before a server must be ACTIVE.
 	AmpActiveWait              time.Duration `opt:"amp_active_wait_sec" default:"10"`                                                                                 // Longest wait between two looks at a server that builds.
 	AmpFlavorID                string        `opt:"amp_flavor_id"`                                                                                                    // Nova flavor of amphorae.
@@ -21,7 +21,7 @@ type ControllerWorker struct {
 	AmphoraDriver              string        `opt:"amphora_driver" default:"amphora_haproxy_rest_driver" choices:"amphora_haproxy_rest_driver|amphora_noop_driver"`   // How amphorae are driven.
 	ComputeDriver              string        `opt:"compute_driver" default:"compute_nova_driver" choices:"compute_nova_driver|compute_noop_driver"`                   // How servers are made.
 	NetworkDriver              string        `opt:"network_driver" default:"allowed_address_pairs_driver" choices:"allowed_address_pairs_driver|network_noop_driver"` // How ports are made.
-	VolumeDriver               string        `opt:"volume_driver" default:"volume_noop_driver" choices:"volume_noop_driver|volume_cinder_driver"`                     // volume_cinder_driver boots from volumes.
+	VolumeDriver               string        `opt:"volume_driver" default:"volume_noop_driver" choices:"volume_noop_driver|volume_cinder_driver"`                     // Not supported: booting from volumes. Setting volume_cinder_driver is refused.
 	ImageDriver                string        `opt:"image_driver" default:"image_glance_driver" choices:"image_glance_driver|image_noop_driver"`                       // How images are found.
 	StatisticsDrivers          []string      `opt:"statistics_drivers" default:"stats_db" choices:"stats_db|stats_logger" old:"health_manager.stats_update_driver"`   // Who gets listeners' statistics.
 	LoadbalancerTopology       string        `opt:"loadbalancer_topology" default:"SINGLE" choices:"SINGLE|ACTIVE_STANDBY"`                                           // Topology of a load balancer whose flavor names none.
@@ -64,10 +64,10 @@ type HAProxyAmphora struct {
 	TimeoutTCPInspect               time.Duration `opt:"timeout_tcp_inspect" default:"0" unit:"ms"`                                                                                              // timeout_tcp_inspect likewise.
 	ClientCert                      string        `opt:"client_cert" default:"/etc/octavia/certs/client.pem"`                                                                                    // Certificate and key that controllers show to agents.
 	ServerCA                        string        `opt:"server_ca" default:"/etc/octavia/certs/server_ca.pem"`                                                                                   // CAs that controllers check agents with.
-	APIDBCommitRetryAttempts        int           `opt:"api_db_commit_retry_attempts" default:"15"`                                                                                              // Without effect: the queue and the rows are committed together.
-	APIDBCommitRetryInitialDelay    time.Duration `opt:"api_db_commit_retry_initial_delay" default:"1"`                                                                                          // Without effect.
-	APIDBCommitRetryBackoff         time.Duration `opt:"api_db_commit_retry_backoff" default:"1"`                                                                                                // Without effect.
-	APIDBCommitRetryMax             time.Duration `opt:"api_db_commit_retry_max" default:"5"`                                                                                                    // Without effect.
+	APIDBCommitRetryAttempts        int           `opt:"api_db_commit_retry_attempts" default:"15"`                                                                                              // Attempts at a row that is not there yet.
+	APIDBCommitRetryInitialDelay    time.Duration `opt:"api_db_commit_retry_initial_delay" default:"1"`                                                                                          // First wait between those.
+	APIDBCommitRetryBackoff         time.Duration `opt:"api_db_commit_retry_backoff" default:"1"`                                                                                                // Added to each further wait.
+	APIDBCommitRetryMax             time.Duration `opt:"api_db_commit_retry_max" default:"5"`                                                                                                    // Longest wait.
 	DefaultConnectionLimit          int           `opt:"default_connection_limit" default:"50000" min:"1"`                                                                                       // maxconn of a listener whose connection_limit is -1.
 }
 
@@ -109,7 +109,7 @@ type HealthManager struct {
 	BindPort             int           `opt:"bind_port" default:"5555" form:"port"`              // Its port.
 	FailoverThreads      int           `opt:"failover_threads" default:"10" min:"1"`             // Amphorae that are examined at once.
 	HealthUpdateThreads  int           `opt:"health_update_threads" old:"status_update_threads"` // Heartbeats that are handled at once. Not set: a few.
-	StatsUpdateThreads   int           `opt:"stats_update_threads" old:"status_update_threads"`  // Without effect: statistics are handled with the heartbeat.
+	StatsUpdateThreads   int           `opt:"stats_update_threads" old:"status_update_threads"`  // Statistics that are handled at once.
 	HeartbeatKey         Secret        `opt:"heartbeat_key"`                                     // Key that authenticates heartbeats; the same on all controllers and amphorae.
 	HeartbeatTimeout     time.Duration `opt:"heartbeat_timeout" default:"60"`                    // Silence that makes an amphora stale.
 	HealthCheckInterval  time.Duration `opt:"health_check_interval" default:"3"`                 // Time between looks for stale amphorae.

@@ -18,6 +18,7 @@ type Option struct {
 	Secret     bool
 	Multi      bool
 	Old        []string // deprecated names: "key" or "group.key"
+	Inert      string   // why the option has no effect; "" = it has
 	// Struct and Field are the Go names of the declaration, whose comment explains the option.
 	Struct, Field string
 }
@@ -91,6 +92,7 @@ func newRow(groups []string, owner string, f reflect.StructField, v reflect.Valu
 		},
 		form: tag.Get("form"), env: tag.Get("env"), unit: time.Second, field: v,
 	}
+	r.Inert = inert[newName(r.Group, r.Key)]
 	if r.Key == "" {
 		panic(fmt.Sprintf("config: %s.%s has no opt tag", owner, f.Name))
 	}

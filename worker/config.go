@@ -15,8 +15,8 @@ import (
 type Config struct {
 	// Owner names this process in leases; it must differ between processes. "" = host name, pid and a random part.
 	Owner string
-	// Concurrency is how many load balancers are worked on at once; 0 means 32. A pass never
-	// sleeps, so this bounds open calls, not load balancers being built.
+	// Concurrency is how many load balancers are worked on at once; 0 means 32, and [controller_worker] workers is how many
+	// times 32. A pass never sleeps, so this bounds open calls, not load balancers being built.
 	Concurrency int
 	// Lease is how long a claim lasts without a sign of life; 0 means 30s. It is extended at a third of it.
 	Lease time.Duration
@@ -43,9 +43,6 @@ type Config struct {
 	// AgentBudget is how long an agent may take to answer after its server is ACTIVE; 0 means 10m:
 	// connection_max_retries × connection_retry_interval.
 	AgentBudget time.Duration
-	// DetachBudget is how long a port may take to leave its server before it is deleted all the same; 0 means
-	// 5m [networking] port_detach_timeout.
-	DetachBudget time.Duration
 	// RemovalPatience is how long a load balancer stays pending while an amphora that was replaced goes away; 0 means 30s.
 	RemovalPatience time.Duration
 
@@ -103,7 +100,6 @@ func (c Config) withDefaults() Config {
 	c.ServerBudget = cmp.Or(c.ServerBudget, 5*time.Minute)
 	c.AgentWaitMax = cmp.Or(c.AgentWaitMax, 5*time.Second)
 	c.AgentBudget = cmp.Or(c.AgentBudget, 10*time.Minute)
-	c.DetachBudget = cmp.Or(c.DetachBudget, 5*time.Minute)
 	c.RemovalPatience = cmp.Or(c.RemovalPatience, 30*time.Second)
 	c.RetryFirst = cmp.Or(c.RetryFirst, 500*time.Millisecond)
 	c.RetryMax = cmp.Or(c.RetryMax, time.Minute)

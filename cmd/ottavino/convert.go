@@ -149,13 +149,16 @@ func quotas(q config.Quotas) db.QuotaDefaults {
 	}
 }
 
+// loadBalancersPerWorker is what one of [controller_worker] workers, a process with threads in Octavia, is here.
+const loadBalancersPerWorker = 32
+
 func workerConfig(cfg *config.Config) worker.Config {
-	w, h, n := cfg.ControllerWorker, cfg.HAProxyAmphora, cfg.Networking
+	w, h := cfg.ControllerWorker, cfg.HAProxyAmphora
 	return worker.Config{
+		Concurrency:   loadBalancersPerWorker * w.Workers,
 		ServerWaitMax: w.AmpActiveWait, ServerBudget: time.Duration(w.AmpActiveRetries) * w.AmpActiveWait,
 		AgentWaitMax: h.ConnectionRetryInterval, AgentBudget: time.Duration(h.ConnectionMaxRetries) * h.ConnectionRetryInterval,
-		DetachBudget: n.PortDetachTimeout,
-		ImageTag:     w.AmpImageTag, ImageOwner: w.AmpImageOwnerID, ComputeFlavor: w.AmpFlavorID, KeyName: w.AmpSSHKeyName,
+		ImageTag: w.AmpImageTag, ImageOwner: w.AmpImageOwnerID, ComputeFlavor: w.AmpFlavorID, KeyName: w.AmpSSHKeyName,
 		BootNetworks: w.AmpBootNetworkList, SecurityGroups: w.AmpSecgroupList, Topology: w.LoadbalancerTopology,
 		NameLength: cfg.Nova.RandomAmphoraNameLength, CertValidity: cfg.Certificates.CertValidityTime,
 		SecretInterval: cfg.Certificates.SecretCheckInterval, SecretExpiryBuffer: cfg.HouseKeeping.CertExpiryBuffer,

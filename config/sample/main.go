@@ -65,6 +65,9 @@ func sample(source string) (string, error) {
 		if comment == "" {
 			return "", fmt.Errorf("%s.%s has no comment", o.Struct, o.Field)
 		}
+		if o.Inert != "" {
+			comment = "Without effect: " + o.Inert + "."
+		}
 		b.WriteString("\n" + wrap(comment+" "+facts(o)))
 		b.WriteString(strings.TrimRight("#"+o.Key+" = "+o.Default, " ") + "\n")
 	}
