@@ -151,5 +151,8 @@ func build(src *source) (*Config, error) {
 		return nil, err
 	}
 	cfg.Warnings = append(src.leftovers(rows), src.ineffective(rows)...)
+	if old := cfg.AmphoraAgent.AgentTLSProtocol; old != "" && slices.Index(tlsVersions, old) < slices.Index(tlsVersions, "TLSv1.2") {
+		cfg.Warnings = append(cfg.Warnings, "[amphora_agent] agent_tls_protocol: agents and controllers speak TLSv1.2 at least, not "+old)
+	}
 	return cfg, nil
 }

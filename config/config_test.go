@@ -358,11 +358,12 @@ retry_max = 20
 event_notifications = True
 [health_manager]
 status_update_threads = 4
+[amphora_agent]
+agent_tls_protocol = TLSv1.1
 `)
 	var got []string
 	for _, w := range cfg.Warnings {
-		_, rest, _ := strings.Cut(w, ": ")
-		got = append(got, rest)
+		got = append(got, w[strings.Index(w, "["):])
 	}
 	want := []string{
 		"[DEFAULT] api_handler is not an option and is ignored",
@@ -371,6 +372,7 @@ status_update_threads = 4
 		"[keystone_authtoken] service_token_roles_required has no effect: service tokens are not looked at",
 		"[networking] retry_max has no effect: failed calls are repeated with growing waits until they succeed",
 		"[health_manager] stats_update_threads has no effect: statistics are handled with the heartbeat",
+		"[amphora_agent] agent_tls_protocol: agents and controllers speak TLSv1.2 at least, not TLSv1.1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

@@ -4,6 +4,7 @@ package certs
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // RFC 5280's way to name a key; nothing depends on its strength
@@ -14,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 )
 
@@ -26,8 +28,9 @@ const skew = 5 * time.Minute
 
 // CA signs server certificates of amphorae ([certificates] ca_certificate, ca_private_key).
 type CA struct {
-	cert *x509.Certificate
-	key  crypto.Signer
+	cert      *x509.Certificate
+	key       crypto.Signer
+	algorithm x509.SignatureAlgorithm // of what it signs; 0 = what goes with its key
 }
 
 // LoadCA reads the CA from PEM; passphrase "" = unencrypted key (PKCS#1 or PKCS#8, legacy PEM encryption included).
@@ -48,7 +51,29 @@ func LoadCA(certPEM, keyPEM []byte, passphrase string) (*CA, error) {
 	if !ok || !public.Equal(cert.PublicKey) {
 		return nil, errors.New("the CA's key is not the one of its certificate")
 	}
-	return &CA{cert, key}, nil
+	return &CA{cert: cert, key: key}, nil
+}
+
+// algorithms are those of signatures by a key with a digest.
+var algorithms = map[string]struct{ rsa, ecdsa x509.SignatureAlgorithm }{
+	"sha256": {x509.SHA256WithRSA, x509.ECDSAWithSHA256},
+	"sha384": {x509.SHA384WithRSA, x509.ECDSAWithSHA384},
+	"sha512": {x509.SHA512WithRSA, x509.ECDSAWithSHA512},
+}
+
+// SignWith says which digest the CA's signatures are of: [certificates] signing_digest.
+func (c *CA) SignWith(digest string) error {
+	by, ok := algorithms[strings.ToLower(digest)]
+	if !ok {
+		return fmt.Errorf("%q is none of sha256, sha384, sha512", digest)
+	}
+	switch c.key.Public().(type) {
+	case *rsa.PublicKey:
+		c.algorithm = by.rsa
+	case *ecdsa.PublicKey:
+		c.algorithm = by.ecdsa
+	} // other keys have but one
+	return nil
 }
 
 // Issued is a certificate with its key.
@@ -76,6 +101,7 @@ func (c *CA) issue(name string, now time.Time, d time.Duration, server bool) (Is
 	if err != nil {
 		return Issued{}, err
 	}
+	template.SignatureAlgorithm = c.algorithm
 	template.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	if server {

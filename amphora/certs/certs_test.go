@@ -56,6 +56,31 @@ func TestServerCertificate(t *testing.T) {
 	}
 }
 
+func TestDigestOfSignatures(t *testing.T) {
+	now := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	root, err := certs.NewCA("root", now, 365*day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := certs.LoadCA(root.CertPEM, root.KeyPEM, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ca.SignWith("sha384"); err != nil {
+		t.Fatal(err)
+	}
+	issued, err := ca.Server("x", now, day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := parse(t, issued.CertPEM).SignatureAlgorithm; got != x509.SHA384WithRSA {
+		t.Errorf("got %s, want SHA-384", got)
+	}
+	if err := ca.SignWith("md5"); err == nil {
+		t.Error("md5 is taken")
+	}
+}
+
 // TestKeysAsOpensslWritesThem loads CA keys in every form that upstream's guides lead to.
 func TestKeysAsOpensslWritesThem(t *testing.T) {
 	dir := t.TempDir()

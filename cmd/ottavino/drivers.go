@@ -78,7 +78,7 @@ func newDrivers(cfg *config.Config) (drivers, error) {
 		d.network = network.NewNeutron(neutron, neutronEndpoint(cfg.Neutron.Auth))
 	}
 	if d.agent = amphora.NewNoop(); w.AmphoraDriver != noopAmphora {
-		d.agent = agentDriver(cfg.HAProxyAmphora)
+		d.agent = agentDriver(cfg.HAProxyAmphora, cfg.AmphoraAgent.AgentTLSProtocol)
 		if d.ca, err = readCA(cfg.Certificates); err != nil {
 			return d, err
 		}

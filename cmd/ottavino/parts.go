@@ -157,12 +157,19 @@ func readCA(c config.Certificates) (*certs.CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("[certificates] ca_certificate %s: %w", c.CACertificate, err)
 	}
+	if err := ca.SignWith(c.SigningDigest); err != nil {
+		return nil, fmt.Errorf("[certificates] signing_digest: %w", err)
+	}
 	return ca, nil
 }
 
-func agentDriver(h config.HAProxyAmphora) *amphora.Driver {
+func agentDriver(h config.HAProxyAmphora, oldestTLS string) *amphora.Driver {
+	minTLS := uint16(tls.VersionTLS12)
+	if oldestTLS == "TLSv1.3" {
+		minTLS = tls.VersionTLS13
+	}
 	return amphora.NewDriver(amphora.DriverConfig{
-		Port: h.BindPort, Zone: h.LBNetworkInterface,
+		MinTLS: minTLS, Port: h.BindPort, Zone: h.LBNetworkInterface,
 		ConnectTimeout: h.RESTRequestConnTimeout, ReadTimeout: h.RESTRequestReadTimeout,
 		Client: func() (tls.Certificate, error) { return tls.LoadX509KeyPair(h.ClientCert, h.ClientCert) },
 		ServerCA: func() (*x509.CertPool, error) {
