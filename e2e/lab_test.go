@@ -166,6 +166,7 @@ func (l *lab) write(o labOptions, url string) string {
 [DEFAULT]
 debug = true
 use_json = true
+graceful_shutdown_timeout = 15
 [api_settings]
 bind_host = %s
 bind_port = %s

@@ -25,6 +25,8 @@ type Config struct {
 	// DriftInterval is the mean time between looks at a load balancer that needs nothing; 0 means 5m,
 	// negative never looks again.
 	DriftInterval time.Duration
+	// Graceful is how long passes may take after Run's ctx ended: [DEFAULT] graceful_shutdown_timeout; 0 means 60s.
+	Graceful time.Duration
 	// AdoptInterval is how often load balancers are looked for that are pending without work, as another
 	// service may leave them; 0 means 1m.
 	AdoptInterval time.Duration
@@ -93,6 +95,7 @@ func (c Config) withDefaults() Config {
 	c.Concurrency = cmp.Or(c.Concurrency, 32)
 	c.Lease = cmp.Or(c.Lease, 30*time.Second)
 	c.PollInterval = cmp.Or(c.PollInterval, 200*time.Millisecond)
+	c.Graceful = cmp.Or(c.Graceful, time.Minute)
 	c.AdoptInterval = cmp.Or(c.AdoptInterval, time.Minute)
 	c.DriftInterval = cmp.Or(c.DriftInterval, 5*time.Minute)
 	c.WaitFirst = cmp.Or(c.WaitFirst, 50*time.Millisecond)

@@ -45,14 +45,11 @@ func (w *Worker) Run(ctx context.Context) error {
 			ended(<-done)
 		}
 	}
-	stop := time.AfterFunc(graceful, cut)
+	stop := time.AfterFunc(w.cfg.Graceful, cut)
 	defer stop.Stop()
 	wg.Wait()
 	return nil
 }
-
-// graceful is how long passes may take after Run's ctx ended.
-const graceful = 20 * time.Second
 
 // adopt takes over, now and then, what other services left pending.
 func (w *Worker) adopt(ctx context.Context) {

@@ -156,6 +156,7 @@ func workerConfig(cfg *config.Config) worker.Config {
 	w, h := cfg.ControllerWorker, cfg.HAProxyAmphora
 	return worker.Config{
 		Concurrency:   loadBalancersPerWorker * w.Workers,
+		Graceful:      cfg.Default.GracefulShutdownTimeout,
 		ServerWaitMax: w.AmpActiveWait, ServerBudget: time.Duration(w.AmpActiveRetries) * w.AmpActiveWait,
 		AgentWaitMax: h.ConnectionRetryInterval, AgentBudget: time.Duration(h.ConnectionMaxRetries) * h.ConnectionRetryInterval,
 		ImageTag: w.AmpImageTag, ImageOwner: w.AmpImageOwnerID, ComputeFlavor: w.AmpFlavorID, KeyName: w.AmpSSHKeyName,

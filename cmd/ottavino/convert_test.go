@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -46,5 +47,20 @@ default_pool_ciphers = B
 	}
 	if diff := cmp.Diff(want, workerConfig(cfg).HAProxy); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestWorkerOptions that say how much a process does at once, and how long it takes to end.
+func TestWorkerOptions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "octavia.conf")
+	if err := os.WriteFile(path, []byte("[DEFAULT]\ngraceful_shutdown_timeout = 7\n[controller_worker]\nworkers = 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load([]string{path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := workerConfig(cfg); got.Concurrency != 96 || got.Graceful != 7*time.Second {
+		t.Errorf("got %d load balancers at once and %s to end, want 96 and 7s", got.Concurrency, got.Graceful)
 	}
 }

@@ -85,7 +85,7 @@ func (p *parts) api() (func(context.Context) error, error) {
 	return func(ctx context.Context) error {
 		drained := context.AfterFunc(ctx, server.Drain)
 		defer drained()
-		return serveHTTP(ctx, p.log, address, server.Handler())
+		return serveHTTP(ctx, p.log, address, server.Handler(), cfg.Default.GracefulShutdownTimeout)
 	}, nil
 }
 

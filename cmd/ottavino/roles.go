@@ -83,7 +83,9 @@ func serve(ctx context.Context, s settings, r roles) error {
 		return err
 	}
 	if s.metrics != "" {
-		runs = append(runs, func(ctx context.Context) error { return serveHTTP(ctx, log, s.metrics, p.metrics.Handler()) })
+		runs = append(runs, func(ctx context.Context) error {
+			return serveHTTP(ctx, log, s.metrics, p.metrics.Handler(), cfg.Default.GracefulShutdownTimeout)
+		})
 	}
 	g, inner := errgroup.WithContext(ctx)
 	for _, run := range runs {
@@ -114,11 +116,8 @@ func (p *parts) runs(r roles) ([]func(context.Context) error, error) {
 	return out, nil
 }
 
-// graceful bounds how long running requests may take when the process ends.
-const graceful = 10 * time.Second
-
-// serveHTTP serves until ctx ends, then lets running requests finish.
-func serveHTTP(ctx context.Context, log *slog.Logger, address string, h http.Handler) error {
+// serveHTTP serves until ctx ends, then lets running requests finish, for graceful at most.
+func serveHTTP(ctx context.Context, log *slog.Logger, address string, h http.Handler, graceful time.Duration) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {

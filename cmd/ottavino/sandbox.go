@@ -219,7 +219,7 @@ func (l *lab) close() {
 		_ = l.serve.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-l.ended: //nolint:errcheck // how it ended does not matter any more
-		case <-time.After(2 * graceful):
+		case <-time.After(20 * time.Second):
 			_ = l.serve.Process.Kill()
 			<-l.ended //nolint:errcheck // as above
 		}
