@@ -110,20 +110,61 @@ func serves(cfg keepalived.Config) bool {
 	return err == nil && len(missing(cfg, have)) == 0
 }
 
-// servesOnly is serves, without a member that is not the configuration's any more.
-func servesOnly(cfg keepalived.Config) bool {
+// servesAsTold is serves, with the members and weights of the configuration and no others; those that are checked may be out.
+func servesAsTold(cfg keepalived.Config) bool {
 	have, err := readServices(cfg)
 	if err != nil || len(missing(cfg, have)) > 0 {
 		return false
 	}
 	for _, s := range have {
-		for at := range s.members {
-			if !slices.ContainsFunc(cfg.Members, func(m keepalived.Member) bool { return m.Address == at }) {
+		told := s.told(cfg)
+		for at, d := range s.members {
+			if m, ok := told[at]; !ok || m.Weight != d.Weight {
 				return false
 			}
 		}
+		if !cfg.Checked && len(s.members) < len(told) {
+			return false
+		}
 	}
 	return true
+}
+
+// told are the members that a configuration has for a virtual server.
+func (s virtualServer) told(cfg keepalived.Config) map[netip.AddrPort]keepalived.Member {
+	out := map[netip.AddrPort]keepalived.Member{}
+	for _, m := range cfg.Members {
+		if m.Enabled && m.Address.Addr().Is4() == s.address.Addr().Is4() {
+			out[m.Address] = m
+		}
+	}
+	return out
+}
+
+// limitConnections gives members that were there before their limits, which keepalived only sets for new ones when it reloads.
+func limitConnections(cfg keepalived.Config) error {
+	h, err := openIPVS()
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	have, err := virtualServers(h, cfg)
+	if err != nil {
+		return err
+	}
+	for _, s := range have {
+		for at, m := range s.told(cfg) {
+			d, ok := s.members[at]
+			if !ok || int(d.UpperThreshold) == m.Limit {
+				continue
+			}
+			d.UpperThreshold = uint32(m.Limit)
+			if err := h.UpdateDestination(s.Service, d); err != nil {
+				return fmt.Errorf("limit connections to %s: %w", at, err)
+			}
+		}
+	}
+	return nil
 }
 
 func missing(cfg keepalived.Config, have []virtualServer) []netip.AddrPort {

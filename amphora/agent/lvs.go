@@ -262,10 +262,10 @@ func (v *lvs) reload(ctx context.Context, id string) error {
 	if err := syscall.Kill(v.pid(id), syscall.SIGHUP); err != nil {
 		return fmt.Errorf("signal keepalived: %w", err)
 	}
-	if err := poll(ctx, "keepalived to take its configuration", func() bool { return v.running(id) && servesOnly(cfg) }); err != nil {
+	if err := poll(ctx, "keepalived to take its configuration", func() bool { return v.running(id) && servesAsTold(cfg) }); err != nil {
 		return fmt.Errorf("%w: %s", err, v.complaints(ctx, id))
 	}
-	return v.noteRead(id, read)
+	return errors.Join(limitConnections(cfg), v.noteRead(id, read))
 }
 
 // end stops keepalived, which takes its services out of the kernel, and its pid files away.

@@ -77,6 +77,7 @@ func TestIPVS(t *testing.T) {
 	t.Run("UDP", testUDP)
 	t.Run("SCTP", testSCTP)
 	t.Run("IPv6", testUDPOverIPv6)
+	t.Run("rows", testUDPRows)
 	t.Run("trouble", testUDPTrouble)
 }
 

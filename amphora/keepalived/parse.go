@@ -23,6 +23,8 @@ type Member struct {
 	ID      string
 	Address netip.AddrPort
 	Enabled bool
+	Weight  int
+	Limit   int // of connections; 0 = none
 }
 
 var (
@@ -94,8 +96,12 @@ func (p *parser) directive(words []string) {
 		p.Protocol = words[1]
 	case words[0] == "real_server" && len(words) > 2:
 		if a, ok := addrPort(words[1], words[2]); ok {
-			p.Members = append(p.Members, Member{p.member, a, true})
+			p.Members = append(p.Members, Member{ID: p.member, Address: a, Enabled: true, Weight: 1})
 		}
+	case words[0] == "weight" && len(words) > 1 && len(p.Members) > 0:
+		p.Members[len(p.Members)-1].Weight, _ = strconv.Atoi(words[1])
+	case words[0] == "uthreshold" && len(words) > 1 && len(p.Members) > 0:
+		p.Members[len(p.Members)-1].Limit, _ = strconv.Atoi(words[1])
 	case words[0] == "MISC_CHECK", words[0] == "HTTP_GET", words[0] == "TCP_CHECK":
 		p.Checked = true
 	}

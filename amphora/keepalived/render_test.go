@@ -302,18 +302,18 @@ func TestParse(t *testing.T) {
 	for name, want := range map[string]keepalived.Config{
 		"udp": {
 			ListenerID: listenerID, Enabled: true, Protocol: "UDP", Services: []netip.AddrPort{at("10.0.0.2:53")}, PoolID: poolID,
-			Members: []keepalived.Member{{memberID + "1", at("10.1.0.1:8080"), true}, {memberID + "2", at("10.1.0.2:8080"), true}},
+			Members: []keepalived.Member{{ID: memberID + "1", Address: at("10.1.0.1:8080"), Enabled: true, Weight: 13}, {ID: memberID + "2", Address: at("10.1.0.2:8080"), Enabled: true, Weight: 13}},
 		},
 		"dual-stack": {
 			ListenerID: listenerID, Enabled: true, Protocol: "UDP", PoolID: poolID, Checked: true,
 			Services: []netip.AddrPort{at("10.0.0.2:53"), at("10.0.0.3:53"), at("[2001:db8::2]:53")},
 			Members: []keepalived.Member{
-				{memberID + "1", at("10.1.0.1:8080"), true}, {memberID + "3", at("10.1.0.3:8080"), true}, {memberID + "2", at("[2001:db8:1::2]:8080"), true},
+				{ID: memberID + "1", Address: at("10.1.0.1:8080"), Enabled: true, Weight: 13}, {ID: memberID + "3", Address: at("10.1.0.3:8080"), Enabled: true, Weight: 13}, {ID: memberID + "2", Address: at("[2001:db8:1::2]:8080"), Enabled: true, Weight: 13},
 			},
 		},
 		"member-disabled": {
 			ListenerID: listenerID, Enabled: true, Protocol: "UDP", Services: []netip.AddrPort{at("10.0.0.2:53")}, PoolID: poolID, Checked: true,
-			Members: []keepalived.Member{{memberID + "1", at("10.1.0.1:8080"), true}, {ID: memberID + "2"}},
+			Members: []keepalived.Member{{ID: memberID + "1", Address: at("10.1.0.1:8080"), Enabled: true}, {ID: memberID + "2"}},
 		},
 		"pool-disabled":     {ListenerID: listenerID, Enabled: true, Protocol: "UDP", Services: []netip.AddrPort{at("10.0.0.2:53")}},
 		"listener-disabled": {ListenerID: listenerID},
@@ -322,6 +322,10 @@ func TestParse(t *testing.T) {
 		if diff := cmp.Diff(want, keepalived.Parse(render(t, goldens[name])), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", name, diff)
 		}
+	}
+	limited := keepalived.Parse(render(t, goldens["udp-connect"]))
+	if len(limited.Members) != 2 || limited.Members[0].Limit != 98 || limited.Members[1].Limit != 98 {
+		t.Errorf("got %+v, want members with limits", limited.Members)
 	}
 	old := keepalived.Parse([]byte("# Configuration for Listener L\nvirtual_server 10.0.0.2 53 {\n    protocol UDP\n    # Configuration for Member M\n    real_server 10.1.0.1 8080 {\n        TCP_CHECK {\n"))
 	if !slices.Equal(old.Services, []netip.AddrPort{at("10.0.0.2:53")}) || !old.Checked || len(old.Members) != 1 || old.Members[0].ID != "M" {
