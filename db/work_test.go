@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ottavino/ottavino/db"
 )
 
@@ -340,5 +342,43 @@ func TestEvents(t *testing.T) {
 		if got := texts(w.t, w.Store, "SELECT COUNT(*) FROM ottavino_event"); got[0] != "200" {
 			w.t.Errorf("got %s events, want the newest 200", got[0])
 		}
+	})
+}
+
+// TestBuildSlots: amphorae that build take slots for as long as they build, or may.
+func TestBuildSlots(t *testing.T) {
+	each(t, func(w *world) {
+		take := func(want bool) db.Amphora {
+			w.t.Helper()
+			a := db.Amphora{ID: uuid.NewString(), Status: db.PendingCreate}
+			w.tx(func(ctx context.Context, tx *db.Tx) error {
+				if err := db.Insert(ctx, tx, &a); err != nil {
+					return err
+				}
+				got, err := tx.TakeBuildSlot(ctx, &a, 2, time.Minute)
+				if got != want || (a.Status == db.Booting) != want {
+					w.t.Errorf("got %t and status %s, want %t", got, a.Status, want)
+				}
+				return err
+			})
+			return a
+		}
+		a, b := take(true), take(true)
+		take(false)
+		w.tx(func(ctx context.Context, tx *db.Tx) error {
+			ip := "192.0.2.1"
+			a.LBNetworkIP = &ip
+			return db.Update(ctx, tx, &a, "lb_network_ip")
+		})
+		take(true)
+		take(false)
+		w.tx(func(ctx context.Context, tx *db.Tx) error {
+			b.Status = db.Error
+			return db.Update(ctx, tx, &b, "status")
+		})
+		take(true)
+		take(false)
+		w.clock.Pass(2 * time.Minute)
+		take(true)
 	})
 }

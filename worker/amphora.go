@@ -136,21 +136,13 @@ func (p *pass) createServer(ctx context.Context, a *db.Amphora) error {
 	}
 	found = slices.DeleteFunc(found, func(s compute.Server) bool { return s.Status == compute.ServerDeleted || s.TaskState == "deleting" })
 	if len(found) == 0 {
-		spec, notAfter, err := p.serverSpec(ctx, a)
-		if err != nil {
+		if err := p.awaitBuildSlot(ctx, a); err != nil {
 			return err
 		}
-		// Written first: a server whose creation is not answered is found by its name, which tells none of this.
-		a.ImageID, a.ComputeFlavor = &spec.ImageID, &spec.FlavorID
-		columns := []string{"image_id", "compute_flavor"}
-		if !notAfter.IsZero() {
-			a.CertExpiration = ptr(notAfter.UTC())
-			columns = append(columns, "cert_expiration")
+		s, err := p.newServer(ctx, a)
+		if err != nil && a.Status == db.Booting {
+			err = errors.Join(err, p.setStatus(ctx, a, db.PendingCreate)) // others may build meanwhile
 		}
-		if err := p.update(ctx, a, columns...); err != nil {
-			return err
-		}
-		s, err := p.Compute.CreateServer(ctx, spec)
 		if err != nil {
 			return err
 		}
@@ -158,6 +150,45 @@ func (p *pass) createServer(ctx context.Context, a *db.Amphora) error {
 	}
 	a.ComputeID, a.Status = &found[0].ID, db.Booting
 	return p.update(ctx, a, "compute_id", "status")
+}
+
+func (p *pass) newServer(ctx context.Context, a *db.Amphora) (compute.Server, error) {
+	spec, notAfter, err := p.serverSpec(ctx, a)
+	if err != nil {
+		return compute.Server{}, err
+	}
+	// Written first: a server whose creation is not answered is found by its name, which tells none of this.
+	a.ImageID, a.ComputeFlavor = &spec.ImageID, &spec.FlavorID
+	columns := []string{"image_id", "compute_flavor"}
+	if !notAfter.IsZero() {
+		a.CertExpiration = ptr(notAfter.UTC())
+		columns = append(columns, "cert_expiration")
+	}
+	if err := p.update(ctx, a, columns...); err != nil {
+		return compute.Server{}, err
+	}
+	return p.Compute.CreateServer(ctx, spec)
+}
+
+// awaitBuildSlot ends the pass until few enough servers build. Who replaces an amphora looks more often than who makes a first one.
+func (p *pass) awaitBuildSlot(ctx context.Context, a *db.Amphora) error {
+	if p.cfg.BuildLimit <= 0 || a.Status == db.Booting {
+		return nil
+	}
+	taken := false
+	err := p.write(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		taken, err = tx.TakeBuildSlot(ctx, a, p.cfg.BuildLimit, p.cfg.ServerBudget)
+		return err
+	})
+	switch {
+	case err != nil || taken:
+		return err
+	case p.Now().Sub(created(a)) > p.cfg.BuildBudget:
+		return &failure{"BuildLimitReached", db.KindAmphora, a.ID, fmt.Errorf("%d amphorae build already, which is [haproxy_amphora] build_rate_limit", p.cfg.BuildLimit)}
+	case len(p.tree.Amphorae) > 1:
+		return &notYet{"other amphorae to be built", min(10*p.cfg.WaitFirst, p.cfg.BuildWaitMax)}
+	}
+	return p.later("other amphorae to be built", created(a), p.cfg.BuildWaitMax)
 }
 
 // flavorData is what a flavor profile may say about amphorae.

@@ -39,6 +39,12 @@ type Config struct {
 	ServerWaitMax time.Duration
 	// ServerBudget is how long a server may build; 0 means 5m: amp_active_retries × amp_active_wait_sec.
 	ServerBudget time.Duration
+	// BuildLimit is how many servers may build at once for all workers, [haproxy_amphora] build_rate_limit; 0 or less = any number.
+	BuildLimit int
+	// BuildWaitMax is the longest wait between two looks for whether one more may, build_retry_interval; 0 means 5s.
+	BuildWaitMax time.Duration
+	// BuildBudget is after how long of that the owner is told; 0 means 10m: build_active_retries × build_retry_interval.
+	BuildBudget time.Duration
 	// AgentWaitMax is the longest wait between two calls to an agent that is booting; 0 means
 	// 5s [haproxy_amphora] connection_retry_interval.
 	AgentWaitMax time.Duration
@@ -101,6 +107,8 @@ func (c Config) withDefaults() Config {
 	c.WaitFirst = cmp.Or(c.WaitFirst, 50*time.Millisecond)
 	c.ServerWaitMax = cmp.Or(c.ServerWaitMax, 10*time.Second)
 	c.ServerBudget = cmp.Or(c.ServerBudget, 5*time.Minute)
+	c.BuildWaitMax = cmp.Or(c.BuildWaitMax, 5*time.Second)
+	c.BuildBudget = cmp.Or(c.BuildBudget, 10*time.Minute)
 	c.AgentWaitMax = cmp.Or(c.AgentWaitMax, 5*time.Second)
 	c.AgentBudget = cmp.Or(c.AgentBudget, 10*time.Minute)
 	c.RemovalPatience = cmp.Or(c.RemovalPatience, 30*time.Second)

@@ -134,6 +134,53 @@ func TestServerWithoutAddress(t *testing.T) {
 	r.remove(id)
 }
 
+// TestBuildLimit: no more servers build at once than may, whoever asks first is not forgotten, and the owner is told of a long wait.
+func TestBuildLimit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) {
+		c.BuildLimit, c.BuildWaitMax, c.BuildBudget = 2, 5*time.Millisecond, 50*time.Millisecond
+		c.RetryBudget = 1000
+	})
+	heal := r.cloud.Inject(sandbox.Fault{Method: "GET", Path: "/servers/[^/?]+$", Status: 503})
+	var ids []string
+	for range 6 {
+		ids = append(ids, r.balancer())
+	}
+	servers := func() int { return len(r.cloud.Servers("amphora-")) }
+	r.until("two build", func() bool { return servers() == 2 })
+	r.until("an owner is told", func() bool {
+		return slices.ContainsFunc(ids, func(id string) bool { return strings.Contains(r.reasons(id), "BuildLimitReached") })
+	})
+	if n := servers(); n != 2 {
+		t.Errorf("%d servers build, want 2", n)
+	}
+	heal()
+	for _, id := range ids {
+		r.active(id)
+	}
+	// Who is refused by Nova does not keep others from asking.
+	heal = r.cloud.Inject(sandbox.Fault{Method: "POST", Path: "/servers$", Status: 403, Body: `{"forbidden": {"message": "Quota exceeded", "code": 403}}`})
+	refused := []string{r.balancer(), r.balancer(), r.balancer()}
+	r.until("all owners are told of the quota", func() bool {
+		return !slices.ContainsFunc(refused, func(id string) bool { return !strings.Contains(r.reasons(id), "CloudQuotaExceeded") })
+	})
+	heal()
+	ids = append(ids, refused...)
+	for _, id := range ids {
+		r.active(id)
+	}
+	for _, id := range ids[:len(ids)-1] {
+		r.tx(func(ctx context.Context, tx *db.Tx) error {
+			_, _, err := tx.BeginDelete(ctx, id, db.AcceptPending)
+			return err
+		})
+	}
+	r.until("the others are DELETED", func() bool {
+		return !slices.ContainsFunc(ids[:len(ids)-1], func(id string) bool { return r.tree(id).LoadBalancer.ProvisioningStatus != db.Deleted })
+	})
+	r.remove(ids[len(ids)-1])
+}
+
 func TestDeadAmphoraIsReplaced(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

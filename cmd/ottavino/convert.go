@@ -159,6 +159,7 @@ func workerConfig(cfg *config.Config) worker.Config {
 		Graceful:      cfg.Default.GracefulShutdownTimeout,
 		ServerWaitMax: w.AmpActiveWait, ServerBudget: time.Duration(w.AmpActiveRetries) * w.AmpActiveWait,
 		AgentWaitMax: h.ConnectionRetryInterval, AgentBudget: time.Duration(h.ConnectionMaxRetries) * h.ConnectionRetryInterval,
+		BuildLimit: h.BuildRateLimit, BuildWaitMax: h.BuildRetryInterval, BuildBudget: time.Duration(h.BuildActiveRetries) * h.BuildRetryInterval,
 		ImageTag: w.AmpImageTag, ImageOwner: w.AmpImageOwnerID, ComputeFlavor: w.AmpFlavorID, KeyName: w.AmpSSHKeyName,
 		BootNetworks: w.AmpBootNetworkList, SecurityGroups: w.AmpSecgroupList, Topology: w.LoadbalancerTopology,
 		NameLength: cfg.Nova.RandomAmphoraNameLength, CertValidity: cfg.Certificates.CertValidityTime,
