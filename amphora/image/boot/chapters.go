@@ -49,7 +49,7 @@ func (t *trial) grown() error {
 // bounded: more logs than the disk has room for leave it room. Their messages are long, because the machine may be slow.
 func (t *trial) bounded() error {
 	const most = 200 // MiB
-	const flood = "line=$(head -c 7900 /dev/zero | tr '\\0' x); i=0; while [ $i -lt 18000 ]; do echo $line; i=$((i+1)); done | " +
+	const flood = `yes "$(head -c 7900 /dev/zero | tr '\0' x)" | head -n 18000 | ` +
 		"logger -u /run/rsyslog/octavia/log -p local7.info --size 8000 -t "
 	for program, log := range map[string]string{"haproxy": "haproxy.log", "another": "syslog"} {
 		if _, err := t.machine.shell.run(flood + program); err != nil {
