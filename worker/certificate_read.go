@@ -54,10 +54,7 @@ func (s *userSecret) used() *material {
 	return s.good
 }
 
-const (
-	readSecretsTimeout = 5 * time.Second // for all of a load balancer: other changes wait so long at most
-	readSecretsAtOnce  = 8
-)
+const readSecretsAtOnce = 8
 
 // readSecrets makes what the load balancer refers to known: from copies, and from the key manager what has no copy, or
 // one that is to be checked. Who refers to what cannot be had is blamed; who has a copy goes on with that.
@@ -126,13 +123,23 @@ func (p *pass) open(row db.SecretCopy) (*material, error) {
 // written down only when it has been applied.
 func (p *pass) readDue(ctx context.Context, due []*userSecret) error {
 	found := make([]*material, len(due))
-	inner, cancel := context.WithTimeout(ctx, readSecretsTimeout)
+	timeout := p.cfg.SecretTimeout
+	for _, s := range due {
+		if s.good == nil { // what is read now is only kept when all of it is there
+			timeout += p.cfg.SecretTimeout / 10
+		}
+	}
+	inner, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var g errgroup.Group
 	g.SetLimit(readSecretsAtOnce)
 	for i, s := range due {
 		g.Go(func() error {
-			found[i], s.err = p.read(inner, s.wish)
+			one, done := context.WithTimeout(inner, p.cfg.SecretTimeout)
+			defer done()
+			if found[i], s.err = p.read(one, s.wish); one.Err() != nil {
+				cancel() // who does not answer in this time is not waited for again and again
+			}
 			return nil
 		})
 	}

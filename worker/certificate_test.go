@@ -158,6 +158,29 @@ func TestVanishedSecretBreaksNothing(t *testing.T) {
 	}
 }
 
+// TestSlowKeyManager: that it takes its time for each of many certificates does not keep them from being served.
+func TestSlowKeyManager(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.SecretTimeout = 500 * time.Millisecond })
+	id := r.balancer()
+	r.active(id)
+	var refs []string
+	for i := range 40 {
+		refs = append(refs, r.deposit(certtest.Issue(t, nil, fmt.Sprint("www", i)).Bundle()))
+	}
+	heal := r.cloud.Inject(sandbox.Fault{Service: "key-manager", Delay: 100 * time.Millisecond})
+	defer heal()
+	listener := r.terminated(id, 443, refs)
+	r.active(id)
+	if n := len(r.copies(id)); n != len(refs) {
+		t.Errorf("got %d copies, want %d", n, len(refs))
+	}
+	if e := r.events(listener, "NotApplicable"); len(e) > 0 {
+		t.Errorf("got the events %+v", e)
+	}
+	r.remove(id)
+}
+
 // TestLostSecretsAreNoFlood: what is told of several secrets in turn does not push other events out of those that are kept.
 func TestLostSecretsAreNoFlood(t *testing.T) {
 	t.Parallel()

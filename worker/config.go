@@ -62,6 +62,9 @@ type Config struct {
 
 	// SecretInterval is the mean time between looks at what a reference to a secret of a user leads to; 0 means 5m.
 	SecretInterval time.Duration
+	// SecretTimeout is how long the key manager may take for one secret, and for those of a load balancer that are checked; for each
+	// that is needed for the first time a tenth is added. 0 means 5s. Other changes of the load balancer wait meanwhile.
+	SecretTimeout time.Duration
 	// SecretExpiryBuffer is how long before a user's certificate expires the owner is warned, once a day; 0 means 14 days.
 	SecretExpiryBuffer time.Duration
 
@@ -116,6 +119,7 @@ func (c Config) withDefaults() Config {
 	c.RetryMax = cmp.Or(c.RetryMax, time.Minute)
 	c.RetryBudget = cmp.Or(c.RetryBudget, 8)
 	c.SecretInterval = cmp.Or(c.SecretInterval, 5*time.Minute)
+	c.SecretTimeout = cmp.Or(c.SecretTimeout, 5*time.Second)
 	c.SecretExpiryBuffer = cmp.Or(c.SecretExpiryBuffer, 14*24*time.Hour)
 	c.HAProxy.BaseCertDir = cmp.Or(c.HAProxy.BaseCertDir, path.Join(cmp.Or(c.HAProxy.BasePath, "/var/lib/octavia"), "certs"))
 	c.Topology = cmp.Or(c.Topology, topologySingle)
