@@ -472,18 +472,9 @@ func (p *pass) removeAmphora(ctx context.Context, a *db.Amphora) error {
 			return err
 		}
 	}
-	found, err := p.Compute.FindServers(ctx, p.serverName(a.ID))
+	found, err := p.serversOf(ctx, a)
 	if err != nil {
 		return err
-	}
-	if a.ComputeID != nil && !slices.ContainsFunc(found, func(s compute.Server) bool { return s.ID == *a.ComputeID }) {
-		s, err := p.Compute.Server(ctx, *a.ComputeID)
-		if err != nil && !cloud.IsGone(err) {
-			return err
-		}
-		if err == nil {
-			found = append(found, s)
-		}
 	}
 	late := p.Now().Sub(lateSince(a)) > p.cfg.ServerBudget
 	for _, s := range found {
@@ -502,6 +493,22 @@ func (p *pass) removeAmphora(ctx context.Context, a *db.Amphora) error {
 		return p.later("the server to be gone", lateSince(a), p.cfg.ServerWaitMax)
 	}
 	return p.deletePortsNamed(ctx, portNames{base: a.ID, member: a.ID})
+}
+
+// serversOf are those of the amphora's name, and the one that its row has.
+func (p *pass) serversOf(ctx context.Context, a *db.Amphora) ([]compute.Server, error) {
+	found, err := p.Compute.FindServers(ctx, p.serverName(a.ID))
+	if err != nil || a.ComputeID == nil || slices.ContainsFunc(found, func(s compute.Server) bool { return s.ID == *a.ComputeID }) {
+		return found, err
+	}
+	s, err := p.Compute.Server(ctx, *a.ComputeID)
+	switch {
+	case cloud.IsGone(err):
+		return found, nil
+	case err != nil:
+		return nil, err
+	}
+	return append(found, s), nil
 }
 
 // lateSince is when the amphora's row was changed last: when its server was asked for, when that was ACTIVE, or when its end began.
