@@ -17,6 +17,9 @@ func (p *pass) converge(ctx context.Context) error {
 	if t := deref(p.tree.LoadBalancer.Topology); t != "" && t != topologySingle {
 		return &failure{"TopologyNotSupported", db.KindLoadBalancer, p.tree.LoadBalancer.ID, fmt.Errorf("topology %s is not supported yet", t)}
 	}
+	if deref(p.tree.VIP.IPAddress) == "" {
+		return &failure{"VIPWithoutAddress", db.KindLoadBalancer, p.tree.LoadBalancer.ID, errors.New("the load balancer has no VIP address: its creation was never finished; delete it")}
+	}
 	a, err := p.amphora(ctx)
 	if err != nil {
 		return err

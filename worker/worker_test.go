@@ -267,6 +267,30 @@ func TestStrandedRowsAreTaken(t *testing.T) {
 	r.remove(id)
 }
 
+// TestNoVIP: a load balancer whose creation another service did not finish says so, and nothing is built for it; it can be deleted.
+func TestNoVIP(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := uuid.NewString()
+	r.tx(func(ctx context.Context, tx *db.Tx) error {
+		err := db.Insert(ctx, tx, &db.LoadBalancer{
+			ID: id, ProjectID: ptr(r.cloud.Settings().Tenant.ProjectID), ProvisioningStatus: db.PendingCreate, OperatingStatus: db.Offline, Provider: ptr("amphora"),
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Touch(ctx, id)
+	})
+	r.until("the load balancer is in ERROR", func() bool { return r.tree(id).LoadBalancer.ProvisioningStatus == db.Error })
+	if got := r.reasons(id); !strings.Contains(got, "VIPWithoutAddress") {
+		t.Errorf("got events %s, want VIPWithoutAddress", got)
+	}
+	if n := len(r.tree(id).Amphorae); n != 0 {
+		t.Errorf("%d amphorae are made in vain", n)
+	}
+	r.remove(id)
+}
+
 // failOver asks for a failover as the API does, and returns the id of the amphora that has to go.
 func (r *rig) failOver(id string) string {
 	r.t.Helper()
