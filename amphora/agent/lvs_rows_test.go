@@ -32,6 +32,7 @@ func testUDPRows(t *testing.T) {
 	}
 	told := func(status string, words map[string]string) func(t *testing.T) {
 		return func(t *testing.T) {
+			t.Helper()
 			r.untilBeat("it is as expected", func(m heartbeat.Message) bool {
 				pool, known := m.Pools[udpPool]
 				same := pool.Status == status && known == (status != "") && len(pool.Members) == len(words)
@@ -52,6 +53,7 @@ func testUDPRows(t *testing.T) {
 		return got
 	}
 	silent := func(t *testing.T) {
+		t.Helper()
 		if word, err := askUDP(); err == nil {
 			t.Errorf("got %q, want no answer", word)
 		}
@@ -64,26 +66,31 @@ func testUDPRows(t *testing.T) {
 		{"HTTP", func(lb *amphora.LoadBalancer) { check(lb, "HTTP", good, bad) }, told("UP", map[string]string{"one": "UP", "two": "DOWN"})},
 		{"TCP", func(lb *amphora.LoadBalancer) { check(lb, "TCP", good, freePort(t)) }, told("UP", map[string]string{"one": "UP", "two": "DOWN"})},
 		{"all down", func(lb *amphora.LoadBalancer) { check(lb, "TCP", freePort(t), freePort(t)) }, func(t *testing.T) {
+			t.Helper()
 			told("DOWN", map[string]string{"one": "DOWN", "two": "DOWN"})(t)
 			silent(t)
 		}},
 		{"turns", nil, func(t *testing.T) {
+			t.Helper()
 			if got := answers(); got["one"] != 4 || got["two"] != 4 {
 				t.Errorf("got %v, want 4 of each", got)
 			}
 		}},
 		{"weights", func(lb *amphora.LoadBalancer) { lb.Pools[0].Members[0].Weight = 3 }, func(t *testing.T) {
+			t.Helper()
 			if got := answers(); got["one"] != 6 || got["two"] != 2 {
 				t.Errorf("got %v, want 3 to 1", got)
 			}
 		}},
 		{"weight 0", func(lb *amphora.LoadBalancer) { lb.Pools[0].Members[0].Weight = 0 }, func(t *testing.T) {
+			t.Helper()
 			if got := answers(); got["two"] != 8 {
 				t.Errorf("got %v, want two alone", got)
 			}
 			told("UP", map[string]string{"one": "DRAIN", "two": "no check"})(t)
 		}},
 		{"SOURCE_IP", func(lb *amphora.LoadBalancer) { lb.Pools[0].Algorithm = "SOURCE_IP" }, func(t *testing.T) {
+			t.Helper()
 			if got := answers(); got["one"] != 8 && got["two"] != 8 {
 				t.Errorf("got %v, want one member alone", got)
 			}
@@ -91,23 +98,27 @@ func testUDPRows(t *testing.T) {
 		{"persistence", func(lb *amphora.LoadBalancer) {
 			lb.Pools[0].Persistence = &amphora.Persistence{Type: "SOURCE_IP", Timeout: 100}
 		}, func(t *testing.T) {
+			t.Helper()
 			if got := answers(); got["one"] != 8 && got["two"] != 8 {
 				t.Errorf("got %v, want one member alone", got)
 			}
 		}},
 		{"connection limit", func(lb *amphora.LoadBalancer) { lb.Listeners[0].ConnectionLimit = 1; alone(lb) }, func(t *testing.T) {
+			t.Helper()
 			if got := answers(); got["one"] == 0 || got["one"] == 8 {
 				t.Errorf("got %v, want some that are turned away", got)
 			}
 		}},
-		{"pool disabled", func(lb *amphora.LoadBalancer) { lb.Pools[0].Enabled = false }, func(t *testing.T) { silent(t); told("", nil)(t) }},
+		{"pool disabled", func(lb *amphora.LoadBalancer) { lb.Pools[0].Enabled = false }, func(t *testing.T) { t.Helper(); silent(t); told("", nil)(t) }},
 		{"load balancer disabled", func(lb *amphora.LoadBalancer) { lb.Enabled = false }, silent},
-		{"enabled again", nil, func(t *testing.T) { r.untilAnswered("one", "two") }},
+		{"enabled again", nil, func(t *testing.T) { t.Helper(); r.untilAnswered("one", "two") }},
 		{"listener disabled", func(lb *amphora.LoadBalancer) { lb.Listeners[0].Enabled = false }, func(t *testing.T) {
+			t.Helper()
 			silent(t)
 			r.untilBeat("there is no listener", func(m heartbeat.Message) bool { return len(m.Listeners) == 0 && len(m.Pools) == 0 })
 		}},
 		{"another VIP", func(lb *amphora.LoadBalancer) { lb.AdditionalVIPs = []netip.Addr{netip.MustParseAddr(base)} }, func(t *testing.T) {
+			t.Helper()
 			r.until("both answer", func() bool {
 				_, first := askAt(vip)
 				_, second := askAt(base)

@@ -98,12 +98,20 @@ func (p *parser) directive(words []string) {
 		if a, ok := addrPort(words[1], words[2]); ok {
 			p.Members = append(p.Members, Member{ID: p.member, Address: a, Enabled: true, Weight: 1})
 		}
-	case words[0] == "weight" && len(words) > 1 && len(p.Members) > 0:
-		p.Members[len(p.Members)-1].Weight, _ = strconv.Atoi(words[1])
-	case words[0] == "uthreshold" && len(words) > 1 && len(p.Members) > 0:
-		p.Members[len(p.Members)-1].Limit, _ = strconv.Atoi(words[1])
 	case words[0] == "MISC_CHECK", words[0] == "HTTP_GET", words[0] == "TCP_CHECK":
 		p.Checked = true
+	case len(words) > 1 && len(p.Members) > 0:
+		p.Members[len(p.Members)-1].set(words[0], words[1])
+	}
+}
+
+// set takes a number of a real server.
+func (m *Member) set(name, value string) {
+	switch name {
+	case "weight":
+		m.Weight, _ = strconv.Atoi(value)
+	case "uthreshold":
+		m.Limit, _ = strconv.Atoi(value)
 	}
 }
 
