@@ -14,11 +14,8 @@ import (
 // converge makes the cloud match the rows, as far as it gets in one pass. The order of steps keeps
 // passes that wait for a server cheap: nothing else is looked at before its agent answers.
 func (p *pass) converge(ctx context.Context) error {
-	if t := deref(p.tree.LoadBalancer.Topology); t != "" && t != topologySingle {
-		return &failure{"TopologyNotSupported", db.KindLoadBalancer, p.tree.LoadBalancer.ID, fmt.Errorf("topology %s is not supported yet", t)}
-	}
-	if deref(p.tree.VIP.IPAddress) == "" {
-		return &failure{"VIPWithoutAddress", db.KindLoadBalancer, p.tree.LoadBalancer.ID, errors.New("the load balancer has no VIP address: its creation was never finished; delete it")}
+	if err := p.unservable(); err != nil {
+		return err
 	}
 	a, err := p.amphora(ctx)
 	if err != nil {
@@ -57,6 +54,18 @@ func (p *pass) converge(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(rest, broken)
+}
+
+// unservable is why nothing can be made of the rows; nil = something can.
+func (p *pass) unservable() error {
+	lb := p.tree.LoadBalancer
+	if t := deref(lb.Topology); t != "" && t != topologySingle {
+		return &failure{"TopologyNotSupported", db.KindLoadBalancer, lb.ID, fmt.Errorf("topology %s is not supported yet", t)}
+	}
+	if deref(p.tree.VIP.IPAddress) == "" {
+		return &failure{"VIPWithoutAddress", db.KindLoadBalancer, lb.ID, errors.New("the load balancer has no VIP address: its creation was never finished; delete it")}
+	}
+	return nil
 }
 
 // amphora makes one that answers and has the VIP.
