@@ -19,7 +19,7 @@ type Work struct {
 	Generation        int64      `gorm:"column:generation"`         // raised by every change, in the change's transaction
 	AppliedGeneration int64      `gorm:"column:applied_generation"` // last generation that reached its end state
 	RunAfter          *time.Time `gorm:"column:run_after"`          // UTC with milliseconds; null = nothing to do, or leased and nothing new since
-	Attempts          int        `gorm:"column:attempts"`           // failures in a row
+	Attempts          int        `gorm:"column:attempts"`           // failures and deaths in a row
 	LastError         string     `gorm:"column:last_error"`
 	LeaseOwner        string     `gorm:"column:lease_owner"`
 	LeaseToken        int64      `gorm:"column:lease_token"` // raised by every claim; fences writes of older holders
@@ -38,7 +38,7 @@ type Lease struct {
 	Owner          string
 	Token          int64
 	Generation     int64 // as read when claimed
-	Attempts       int
+	Attempts       int   // passes that failed, or whose worker died, in a row
 	LastError      string
 	RequestID      string
 	Until          time.Time
@@ -177,11 +177,14 @@ func (tx *Tx) claim(ctx context.Context, owner string, ids []string, n int, d ti
 			LoadBalancerID: w.LoadBalancerID, Owner: owner, Token: w.LeaseToken + 1, Generation: w.Generation,
 			Attempts: w.Attempts, LastError: w.LastError, RequestID: w.RequestID, Until: now.Add(d).Truncate(time.Millisecond),
 		}
+		if w.LeaseOwner != "" { // who had it died on the way: like after a failure, nothing that was begun is taken for done
+			l.Attempts++
+		}
 		// A null run_after during the lease: what is there at its end was asked for meanwhile.
 		update := tx.db.WithContext(ctx).Model(&Work{}).
 			Where("load_balancer_id = ? AND lease_token = ? AND "+isDue, w.LoadBalancerID, w.LeaseToken, now, now, now).
 			UpdateColumns(map[string]any{
-				"lease_owner": owner, "lease_token": l.Token, "lease_until": l.Until, "run_after": nil,
+				"lease_owner": owner, "lease_token": l.Token, "lease_until": l.Until, "run_after": nil, "attempts": l.Attempts,
 			})
 		if update.Error != nil {
 			return nil, update.Error

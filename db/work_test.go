@@ -79,6 +79,9 @@ func TestLeaseRunsOut(t *testing.T) {
 		if got.Token <= old.Token {
 			w.t.Errorf("got token %d after %d, want a higher one", got.Token, old.Token)
 		}
+		if got.Attempts != 1 {
+			w.t.Errorf("got %d attempts after a worker that died, want 1", got.Attempts)
+		}
 		assertLost(w, old)
 		w.finish(got, db.Outcome{Done: true})
 		assertLost(w, got)
