@@ -62,9 +62,20 @@ func (x *rows) poolRows() []trafficRow {
 				var g sync.WaitGroup
 				defer g.Wait()
 				defer close(busy.open)
-				for busy.waiting.Load() == 0 { // until one of ours occupies the busy one
-					g.Go(func() { _, _ = r.try(request{timeout: 30 * time.Second}) })
-					time.Sleep(20 * time.Millisecond)
+				for busy.waiting.Load() == 0 { // until one of ours occupies the busy one, and no other is on its way
+					answered := make(chan struct{})
+					g.Go(func() {
+						defer close(answered)
+						_, _ = r.try(request{timeout: time.Minute})
+					})
+					within(t, 30*time.Second, "a request is answered, or kept", func() bool {
+						select {
+						case <-answered:
+							return true
+						default:
+							return busy.waiting.Load() > 0
+						}
+					})
 				}
 				if got := r.counts(t, 6, request{}); got["idle"] != 6 {
 					t.Errorf("got %v, want all at the idle one", got)
