@@ -301,4 +301,6 @@ func (h *haproxy) forget(id string) {
 	delete(h.workers, id)
 	delete(h.wanted, id)
 	delete(h.loaded, id)
+	delete(h.silent, id)
+	delete(h.heard, id)
 }
