@@ -186,3 +186,29 @@ func TestSRIOV(t *testing.T) {
 	}
 	r.remove(id)
 }
+
+// TestWorkerDiesBeforeItPlugs: what it had attached is plugged by who comes next, though nothing has failed.
+func TestWorkerDiesBeforeItPlugs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *worker.Config) { c.DriftInterval = -1 })
+	subnet := r.subnet(r.cloud.Settings().NetworkID, "10.11.0.0/24")
+	id := r.balancer()
+	r.active(id)
+	r.agent.plan(func(n int, op string) (error, bool) {
+		if op != "plug network" || slices.Contains(r.agent.made()[:n], op) {
+			return nil, false
+		}
+		// From here on the first one can write nothing, as the dead.
+		past := time.Now().Add(-time.Hour)
+		r.tx(func(ctx context.Context, tx *db.Tx) error {
+			return db.Update(ctx, tx, &db.Work{LoadBalancerID: id, LeaseOwner: "dead", LeaseToken: 1 << 20, LeaseUntil: &past}, "lease_owner", "lease_token", "lease_until")
+		})
+		return errors.New("dead"), false
+	})
+	r.memberIn(id, subnet, "10.11.0.250", "normal")
+	r.active(id)
+	if got := count(r.agent.made(), "plug network"); got != 2 {
+		t.Errorf("got %d calls to plug the network, want that of the dead and another", got)
+	}
+	r.remove(id)
+}
